@@ -1,0 +1,91 @@
+//! A flow is a stored decision: two entries, one a direction, each a complete rewrite.
+//!
+//! The *client side* entry matches what the client sends, the *backend side* entry what the backend sends.
+//! The other half's key is the rewritten packet read backwards, so neither entry spends bytes on it:
+//! the pair joins by that, and two halves belong together only if each names the other.
+
+use crate::net::Port;
+
+/// What a packet must carry to belong to a flow: the key of `ESTABLISHED` and `EMBRYONIC`.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowKey<A> {
+    /// Source address of the packet as it comes in.
+    pub source: A,
+    /// Its destination address.
+    pub destination: A,
+    /// Its source port.
+    pub source_port: Port,
+    /// Its destination port.
+    pub destination_port: Port,
+    /// IP protocol: 6 TCP, 17 UDP.
+    pub protocol: u8,
+    /// Zero: keys are compared byte by byte.
+    pub pad: [u8; 3],
+}
+
+/// What the packet carries afterwards, and what that does to its checksums.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rewrite<A> {
+    /// New source address.
+    pub source: A,
+    /// New destination address.
+    pub destination: A,
+    /// New source port.
+    pub source_port: Port,
+    /// New destination port.
+    pub destination_port: Port,
+    /// One's complement difference of both addresses, new minus old, in memory order (RFC 1624).
+    pub address_delta: u16,
+    /// The same of both ports.
+    pub port_delta: u16,
+}
+
+/// One direction of a flow: the value of `ESTABLISHED`.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow<A> {
+    /// What to write.
+    pub rewrite: Rewrite<A>,
+    /// Id of the backend, 24 bits, least significant byte first.
+    pub backend: [u8; 3],
+    /// [`Flow::BACKEND_SIDE`] and its siblings.
+    pub flags: u8,
+    /// Index into `NEXT_HOPS`; 0: ask the kernel.
+    pub next_hop: u16,
+    /// The tick (see [`crate::limits::Settings::tick_shift`]) of the last packet in this direction.
+    pub seen: u16,
+}
+
+impl<A> Flow<A> {
+    /// This entry matches what the backend sends.
+    pub const BACKEND_SIDE: u8 = 1;
+    /// The backend is this host: packets are delivered here, replies come by TC egress.
+    pub const LOCAL: u8 = 2;
+    /// Embryonic, backend side: the backend has answered.
+    pub const REPLIED: u8 = 4;
+    /// TCP: this side has sent FIN.
+    pub const FIN: u8 = 8;
+    /// TCP: this side has sent RST.
+    pub const RST: u8 = 16;
+}
+
+/// A flow that nothing has proved yet (a handshake, UDP without a second packet): the value of `EMBRYONIC`.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Embryo<A> {
+    /// What it becomes.
+    pub flow: Flow<A>,
+    /// Backend side, TCP: the backend's initial sequence number + 1, which the client's ACK must carry.
+    pub proof: u32,
+    /// Zero.
+    pub pad: u32,
+}
+
+// Memory per connection is two entries: 2 x (48 kernel header + 16 key + 24 value + 16 bucket) = 208 bytes.
+const _: () = assert!(size_of::<FlowKey<[u8; 4]>>() == 16);
+const _: () = assert!(size_of::<Flow<[u8; 4]>>() == 24);
+const _: () = assert!(size_of::<Embryo<[u8; 4]>>() == 32);
+const _: () = assert!(size_of::<FlowKey<[u8; 16]>>() == 40);
+const _: () = assert!(size_of::<Flow<[u8; 16]>>() == 48);

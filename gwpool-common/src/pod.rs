@@ -1,0 +1,31 @@
+//! The contract's types as values of aya maps: plain bytes, every pattern valid, no padding.
+//!
+//! The padding claim is checked here: a type whose size is not the sum of its fields does not compile.
+
+use crate::flow::{Embryo, Flow, FlowKey};
+use crate::limits::Settings;
+use crate::net::{Address, Interface, Network, NextHop, V4};
+use crate::route::{Backend, Counters, Listener, Route};
+
+macro_rules! pod {
+    ($($kind:ty = $bytes:literal;)*) => {$(
+        const _: () = assert!(size_of::<$kind>() == $bytes);
+        // SAFETY: `repr(C)` of integers and byte arrays that fill it: the size above is the sum of the fields.
+        unsafe impl aya::Pod for $kind {}
+    )*};
+}
+
+pod! {
+    FlowKey<V4> = 16;
+    Flow<V4> = 24;
+    Embryo<V4> = 32;
+    Address = 8;
+    Network<V4> = 12;
+    Interface = 4;
+    NextHop = 32;
+    Listener<V4> = 8;
+    Route = 12;
+    Backend<V4> = 16;
+    Counters = 40;
+    Settings = 24;
+}

@@ -1,0 +1,71 @@
+//! Every way a packet can end. Each packet ends in exactly one, and is counted in exactly one place
+//! (`gwpool-ebpf/src/main.rs`). The name is the word in `stats`, in metrics and in README's table.
+
+/// What becomes of the packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was ours and reached its next station.
+    Carried,
+    /// It is not ours: the kernel gets it untouched.
+    Passed,
+    /// It ends here.
+    Dropped,
+}
+
+macro_rules! reasons {
+    ($($variant:ident $name:literal $fate:ident $help:literal;)*) => {
+        /// Why a packet ended as it did: the index into the per-CPU array `REASONS`.
+        #[repr(u32)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Reason { $(#[doc = $help] $variant,)* }
+
+        impl Reason {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &'static [Reason] = &[$(Reason::$variant,)*];
+
+            /// The word for it, everywhere.
+            pub const fn name(self) -> &'static str {
+                match self { $(Reason::$variant => $name,)* }
+            }
+
+            /// One sentence for a person.
+            pub const fn help(self) -> &'static str {
+                match self { $(Reason::$variant => $help,)* }
+            }
+
+            /// What becomes of the packet.
+            #[inline(always)]
+            pub const fn fate(self) -> Fate {
+                match self { $(Reason::$variant => Fate::$fate,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    ToBackend "to_backend" Carried "sent to a backend on another host";
+    ToClient "to_client" Carried "a backend's answer, sent to the client";
+    SelfDelivered "self_delivered" Carried "for this host as backend, given to the local stack";
+    SelfReply "self_reply" Carried "this host's own answer as backend, on its way to the client";
+    FromPeer "from_peer" Carried "another gateway chose this host: given to the local stack";
+    NotIp "not_ip" Passed "neither IPv4 nor tagged: ARP, IPv6, LLDP and the like";
+    VlanTagged "vlan_tagged" Passed "tagged: belongs to its VLAN interface";
+    OtherProtocol "other_protocol" Passed "IPv4, but neither TCP nor UDP";
+    Fragment "fragment" Passed "an IP fragment: left to the kernel";
+    Malformed "malformed" Passed "header fields contradict each other: left to the kernel, which counts it";
+    Truncated "truncated" Passed "the frame ends inside its headers: left to the kernel, which counts it";
+    NotOurs "not_ours" Passed "no flow, no route: the host's own traffic";
+    NotASyn "not_a_syn" Passed "TCP to a listen address without SYN and without a flow: the local stack may know it";
+    RouteOff "route_off" Passed "a new connection of a route that is switched off: for the local stack";
+    SpoofedSource "spoofed_source" Dropped "the source is one of our own addresses, or comes in by the wrong interface";
+    SpoofedPeer "spoofed_peer" Dropped "the source is a peer gateway's, but not on the network the peers share";
+    NoLiveBackend "no_live_backend" Dropped "the route has no backend to give the connection to";
+    NoFreePort "no_free_port" Dropped "no source port was found free towards the backend";
+    TableFull "table_full" Dropped "the flow table has no room";
+    TtlExpired "ttl_expired" Dropped "the time to live ran out here";
+    TooBig "too_big" Dropped "larger than the next hop's MTU";
+    NoRoute "no_route" Dropped "the kernel has no route to the next hop, or forbids it";
+    ForwardingDisabled "forwarding_disabled" Dropped "the interface has forwarding off (net.ipv4.ip_forward)";
+    NoMetadata "no_metadata" Dropped "the driver has no room to mark the packet for TC: use datapath tc";
+    RewriteFailed "rewrite_failed" Dropped "the kernel refused to change the packet";
+}

@@ -1,0 +1,12 @@
+//! The daemon and command line of gwpool.
+//!
+//! A config value walks `config` (YAML to plan), `plan` (plan to map writes), `datapath` (writes to maps). What the
+//! host is (addresses, links, routes) comes by `host`; what the programs counted leaves by `stats`.
+
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod datapath;
+pub mod host;
+pub mod plan;
+pub mod stats;

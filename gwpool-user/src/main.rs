@@ -1,0 +1,7 @@
+//! `gwpool-user`: see `gwpool-user --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gwpool_user::cli::main()
+}

@@ -1,0 +1,154 @@
+//! What one node has to do, validated and defaulted: no template, no group, no YAML left in it.
+//!
+//! What only the running host knows (interface indexes, its own addresses) is not here: see `host`.
+#![forbid(unsafe_code)]
+
+use gwpool_common::limits;
+use std::net::Ipv4Addr;
+
+/// Everything `config` has to say about one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The host's name in the inventory.
+    pub node: String,
+    /// How the programs are attached.
+    pub datapath: Datapath,
+    /// The networks this node serves, in the order of their names.
+    pub networks: Vec<Network>,
+    /// Routes in the order of their names; empty on a node outside `proxies.target.group`.
+    pub routes: Vec<Route>,
+    /// The other hosts of `proxies.target.group`, on the routes' destination networks.
+    pub peers: Vec<Peer>,
+    /// Table sizes.
+    pub limits: Limits,
+}
+
+/// `gwpool.datapath`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Datapath {
+    /// Native XDP where the driver has it and no partial checksum can occur, else TC.
+    #[default]
+    Auto,
+    /// Native XDP or an error.
+    Native,
+    /// XDP in the kernel's generic mode: only when asked for.
+    Generic,
+    /// TC (tcx, or clsact before Linux 6.6).
+    Tc,
+}
+
+/// A network of the inventory and the interface that carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// The inventory's word for it.
+    pub name: String,
+    /// The interface's name: the same, unless `gwpool.interfaces` maps it.
+    pub interface: String,
+    /// Some route's destination network (or `input_interface`): its prefix may come in by this interface only.
+    pub inner: bool,
+    /// The address the inventory gives this node there; else the interface's first.
+    pub address: Option<Ipv4Addr>,
+}
+
+/// TCP or UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// IP protocol 6.
+    Tcp,
+    /// IP protocol 17.
+    Udp,
+}
+
+impl Protocol {
+    /// The IP protocol's number.
+    pub const fn number(self) -> u8 {
+        match self {
+            Protocol::Tcp => 6,
+            Protocol::Udp => 17,
+        }
+    }
+
+    /// `tcp` or `udp`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        }
+    }
+}
+
+/// One declared way in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Its key under `proxies.routes`.
+    pub name: String,
+    /// As written: `http`, `tcp` or `udp`. `http` is forwarded per connection.
+    pub mode: String,
+    /// What it is on the wire.
+    pub protocol: Protocol,
+    /// The addresses it listens on.
+    pub listen: Vec<ListenAddress>,
+    /// The port it listens on.
+    pub port: u16,
+    /// The network its backends are reached by.
+    pub network: String,
+    /// In the order they take turns.
+    pub backends: Vec<Backend>,
+    /// `enabled: false`: new connections go to the local stack.
+    pub enabled: bool,
+}
+
+/// `*` or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ListenAddress {
+    /// Every address of a managed interface, and every VIP this host owns.
+    Any,
+    /// This address, while the host has it.
+    One(Ipv4Addr),
+}
+
+/// A place a route forwards to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backend {
+    /// The host's name in the inventory, or the address as written.
+    pub name: String,
+    /// Where it is. `None`: this node itself, wherever its interface says it is.
+    pub address: Option<Ipv4Addr>,
+    /// The port there.
+    pub port: u16,
+}
+
+/// Another host of `proxies.target.group`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name in the inventory.
+    pub name: String,
+    /// The network on which it has the address.
+    pub network: String,
+    /// Its address there.
+    pub address: Ipv4Addr,
+}
+
+/// `gwpool.limits`: how much each table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Flows in the established tier.
+    pub flows: u32,
+    /// Flows in the embryonic tier.
+    pub embryonic: u32,
+    /// Routes.
+    pub routes: u32,
+    /// Backends over all routes.
+    pub backends: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            flows: limits::FLOWS,
+            embryonic: limits::EMBRYONIC,
+            routes: limits::ROUTES,
+            backends: limits::BACKENDS,
+        }
+    }
+}
