@@ -36,6 +36,8 @@ impl Route {
     pub const ENABLED: u32 = 1;
     /// This host is one of the route's backends: what a peer sends here is for us.
     pub const SELF_BACKEND: u32 = 2;
+    /// Switched off by hand: for the daemon, which leaves [`Route::ENABLED`] out whatever the plan says.
+    pub const SWITCHED_OFF: u32 = 4;
 }
 
 /// Bytes of a route's name in `ROUTE_NAMES`, zero-padded: the pins carry the ids' meaning over a restart.

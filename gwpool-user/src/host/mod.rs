@@ -6,4 +6,4 @@
 pub mod driver;
 pub mod machine;
 
-pub use machine::{Host, Link};
+pub use machine::{Host, Link, Neighbour, Path};
