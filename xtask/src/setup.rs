@@ -1,0 +1,227 @@
+//! `cargo xtask setup`: finds or installs what is needed, says what and how long; a no-op the second time.
+//!
+//! Every other verb calls the part of it that it needs, silently where nothing is missing. The tables here are the
+//! only list of what gwpool's building and testing takes from the system.
+
+use crate::toolchain::{self, Compiler, OLDEST};
+use crate::{apt, command, linker};
+use anyhow::{Context, Result, bail};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+/// What something is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The lab: `cargo xtask run`, `lab`.
+    Lab,
+    /// The tests that need root: everything of the lab, and real peers.
+    Test,
+}
+
+/// A program the system must have.
+struct Tool {
+    name: &'static str,
+    package: &'static str,
+    need: Need,
+    why: &'static str,
+}
+
+const TOOLS: &[Tool] = &[
+    Tool {
+        name: "ip",
+        package: "iproute2",
+        need: Need::Lab,
+        why: "namespaces, links, addresses",
+    },
+    Tool {
+        name: "ethtool",
+        package: "ethtool",
+        need: Need::Lab,
+        why: "offloads of the lab's hosts",
+    },
+    Tool {
+        name: "tc",
+        package: "iproute2",
+        need: Need::Test,
+        why: "delay and loss between hosts",
+    },
+    Tool {
+        name: "nft",
+        package: "nftables",
+        need: Need::Test,
+        why: "a gateway's own firewall rules",
+    },
+    Tool {
+        name: "curl",
+        package: "curl",
+        need: Need::Test,
+        why: "a real client",
+    },
+    Tool {
+        name: "nginx",
+        package: "nginx-light",
+        need: Need::Test,
+        why: "a real server",
+    },
+    Tool {
+        name: "tcpdump",
+        package: "tcpdump",
+        need: Need::Test,
+        why: "captures, the peers' ledger",
+    },
+];
+
+/// Debian's compiler that comes with the library's source.
+const COMPILER_PACKAGES: &[&str] = &["rustc-web", "rust-web-src"];
+
+/// What the programs are built with.
+pub struct Tools {
+    /// Builds `core` for BPF.
+    pub compiler: Compiler,
+    /// Links for BPF.
+    pub linker: PathBuf,
+}
+
+/// `setup [build|lab|test]`.
+pub fn verb(args: &[String]) -> Result<()> {
+    let (build, need) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => (true, Some(Need::Test)),
+        ["build"] => (true, None),
+        ["lab"] => (false, Some(Need::Lab)),
+        ["test"] => (false, Some(Need::Test)),
+        _ => bail!(
+            "setup knows build, lab and test, or all without a word; found `{}`",
+            args.join(" ")
+        ),
+    };
+    let start = Instant::now();
+    if build {
+        let tools = build_tools()?;
+        let version = &tools.compiler.version;
+        let compiler = tools.compiler.rustc.display();
+        eprintln!(
+            "setup: compiler {compiler} {} (LLVM {}), with library source",
+            version.release, version.llvm
+        );
+        eprintln!("setup: linker {}", tools.linker.display());
+    }
+    if let Some(need) = need {
+        system_tools(need)?;
+        for tool in needed(need) {
+            let place = command::find(tool.name).map(|file| file.display().to_string());
+            eprintln!(
+                "setup: {:<8} {} ({})",
+                tool.name,
+                place.unwrap_or_default(),
+                tool.why
+            );
+        }
+    }
+    eprintln!("setup: all there, {:.1} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+/// The compiler and the linker, installed if they are missing.
+pub fn build_tools() -> Result<Tools> {
+    let compiler = match toolchain::find() {
+        Ok(compiler) => compiler,
+        Err(refusals) => install_compiler(refusals)?,
+    };
+    let linker = match linker::find(&compiler)? {
+        Some(linker) => linker,
+        None => timed(
+            &format!("building bpf-linker {} (about a minute)", linker::VERSION),
+            || linker::install(&compiler),
+        )?,
+    };
+    Ok(Tools { compiler, linker })
+}
+
+/// The programs of the table, installed by one apt call if some are missing.
+pub fn system_tools(need: Need) -> Result<()> {
+    let missing: Vec<&Tool> = needed(need)
+        .filter(|tool| command::find(tool.name).is_none())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut packages: Vec<&str> = missing.iter().map(|tool| tool.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let names: Vec<String> = missing
+        .iter()
+        .map(|tool| format!("{} ({})", tool.name, tool.why))
+        .collect();
+    let names = names.join(", ");
+    if let Err(error) = apt::usable() {
+        bail!(
+            "missing: {names}; not installed ({error}). On Debian: sudo {}",
+            apt::line(&packages)
+        );
+    }
+    timed(&apt::line(&packages), || apt::install(&packages))
+        .with_context(|| format!("missing: {names}"))
+}
+
+fn needed(need: Need) -> impl Iterator<Item = &'static Tool> {
+    TOOLS
+        .iter()
+        .filter(move |tool| need == Need::Test || tool.need == need)
+}
+
+/// By Debian's packages, else by rustup's component, else an error that tells all that was tried.
+fn install_compiler(mut refusals: Vec<String>) -> Result<Compiler> {
+    if std::env::var_os("GWPOOL_BPF_RUSTC").is_none() {
+        let line = apt::line(COMPILER_PACKAGES);
+        let by_apt = apt::usable().and_then(|()| timed(&line, || apt::install(COMPILER_PACKAGES)));
+        if let Err(error) = by_apt {
+            refusals.push(format!("installing by apt: {error:#}"));
+            by_rustup(&mut refusals);
+        }
+        match toolchain::find() {
+            Ok(compiler) => return Ok(compiler),
+            Err(still) => refusals.extend(
+                still
+                    .into_iter()
+                    .filter(|refusal| !refusals.contains(refusal))
+                    .collect::<Vec<_>>(),
+            ),
+        }
+    }
+    bail!(
+        "no compiler here can build `core` for BPF: it takes rustc {OLDEST} or newer with its library source.\n  {}\n\
+         What helps: `rustup component add rust-src`, or on Debian: sudo {}",
+        refusals.join("\n  "),
+        apt::line(COMPILER_PACKAGES)
+    )
+}
+
+/// Adds the library source to rustup's toolchains, one after the other, until one of them will do.
+fn by_rustup(refusals: &mut Vec<String>) {
+    for toolchain in toolchain::rustup_toolchains() {
+        let mut add = Command::new("rustup");
+        add.args([
+            "component",
+            "add",
+            "rust-src",
+            "--toolchain",
+            &toolchain.name,
+        ]);
+        match timed(&command::line(&add), || command::output(&mut add)) {
+            Ok(_) if toolchain::find().is_ok() => return,
+            Ok(_) => {}
+            Err(error) => refusals.push(format!("{error:#}")),
+        }
+    }
+}
+
+/// Says what is being done, and how long it took.
+fn timed<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    eprintln!("setup: {what} …");
+    let start = Instant::now();
+    let done = work();
+    let outcome = if done.is_ok() { "done" } else { "failed" };
+    eprintln!("setup: {outcome} in {:.1} s", start.elapsed().as_secs_f64());
+    done
+}
