@@ -22,6 +22,10 @@ pub const NETWORKS: u32 = 8;
 pub const NEXT_HOPS: u32 = 4_096;
 /// Places a next hop may stand in: the programs probe this many entries from its hash.
 pub const NEXT_HOP_PROBES: u32 = 8;
+/// Arrays with one entry.
+pub const ONE: u32 = 1;
+/// Places for packet counts; [`crate::reason::Reason::ALL`] fits with room for the next ones.
+pub const REASONS: u32 = 64;
 /// Ports tried for a new flow before it is refused.
 pub const PORT_TRIES: u32 = 32;
 /// Backend ids are 24 bits in a flow.

@@ -62,6 +62,7 @@ reasons! {
     NoLiveBackend "no_live_backend" Dropped "the route has no backend to give the connection to";
     NoFreePort "no_free_port" Dropped "no source port was found free towards the backend";
     TableFull "table_full" Dropped "the flow table has no room";
+    Overtaken "overtaken" Dropped "another CPU stored the same new flow at the same moment: the next packet finds it";
     TtlExpired "ttl_expired" Dropped "the time to live ran out here";
     TooBig "too_big" Dropped "larger than the next hop's MTU";
     NoRoute "no_route" Dropped "the kernel has no route to the next hop, or forbids it";

@@ -1,2 +1,201 @@
-#![no_std]
-//! stub
+//! The pipeline: what becomes of a packet, decided without a kernel in sight.
+//!
+//! ```text
+//!   parse -> flow (established) -> classify -> flow (embryonic) -> schedule -> snat -> next_hop -> rewrite
+//!              |                                  |                                    ^
+//!              +---- hit --------------------------+------------------------------------+
+//! ```
+//! A flow is a stored decision: a hit never consults routes. The walk is generic over the packet ([`packet::Packet`]),
+//! the world ([`world::World`]) and the address family ([`family::Family`]); the same source runs as XDP, as TC and on
+//! the host. Nothing here can panic, loop without a bound, or log.
+#![cfg_attr(target_arch = "bpf", no_std)]
+
+pub mod checksum;
+pub mod classify;
+pub mod family;
+pub mod flow;
+pub mod next_hop;
+pub mod packet;
+pub mod parse;
+pub mod rewrite;
+pub mod schedule;
+pub mod snat;
+pub mod world;
+
+use family::{Family, Ipv4};
+use flow::Found;
+use gwpool_common::net::{NextHop, V4};
+use gwpool_common::reason::Reason;
+use packet::{Packet, Plain};
+use parse::Parsed;
+use world::{Side, Way, World};
+
+/// Where a packet goes that is ours; one that is not ends in a [`Reason`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict<A> {
+    /// Rewritten and addressed: send it out of the next hop's interface.
+    Transmit(Reason, NextHop),
+    /// Rewritten: the kernel resolves the neighbour and sends (TC only).
+    Resolve(Reason, u32, A),
+    /// To the local stack, or on its way out of it.
+    Deliver(Reason),
+    /// Untouched and uncounted: TC beside us walks it again and finishes (XDP only).
+    Unfinished,
+}
+
+/// A frame that came in by a managed interface.
+///
+/// # Errors
+/// The reason why it is not ours, or ends here.
+#[inline(always)]
+pub fn ingress<P: Packet, W: World<Ipv4>>(packet: &mut P, world: &mut W) -> Result<Verdict<V4>, Reason> {
+    ethertype(packet)?;
+    forward::<Ipv4, P, W>(packet, world)
+}
+
+/// A frame the local stack sends by a managed interface: if it is this host's answer as backend, its client sees it
+/// come from where it asked.
+///
+/// # Errors
+/// The reason why it is not: it leaves as it is.
+#[inline(always)]
+pub fn egress<P: Packet, W: World<Ipv4>>(packet: &mut P, world: &mut W) -> Result<Verdict<V4>, Reason> {
+    ethertype(packet)?;
+    reply::<Ipv4, P, W>(packet, world)
+}
+
+/// The walk of a packet that came in.
+#[inline(always)]
+fn forward<F: Family, P: Packet, W: World<F>>(
+    packet: &mut P,
+    world: &mut W,
+) -> Result<Verdict<F::Address>, Reason> {
+    let parsed = parse::parse::<F, P>(packet)?;
+    let mut found = Found::none();
+    if !flow::established::<F, W>(world, &parsed, &mut found) {
+        first::<F, P, W>(packet, world, &parsed, &mut found)?;
+    }
+    if found.local() {
+        return deliver(packet, world, &parsed, &found);
+    }
+    if parsed.ttl <= 1 {
+        return Err(Reason::TtlExpired);
+    }
+    let segments = packet.segments();
+    let way = next_hop::way(world, &parsed, &mut found, segments)?;
+    found.settle(world);
+    if !world.resolves() && !sendable(&way) {
+        return Ok(Verdict::Unfinished);
+    }
+    rewrite::apply::<F, P>(packet, &parsed, &found.flow.rewrite, true)?;
+    found.end(world, &parsed);
+    world.count_carried(found.backend(), found.side(), segments, parsed.total);
+    let reason = match found.side() {
+        Side::Client => Reason::ToBackend,
+        Side::Backend => Reason::ToClient,
+    };
+    match way {
+        Way::Known(hop) => {
+            rewrite::address(packet, &hop)?;
+            Ok(Verdict::Transmit(reason, hop))
+        }
+        Way::Unresolved { interface, gateway } => Ok(Verdict::Resolve(reason, interface, gateway)),
+    }
+}
+
+/// The walk of a packet that no established flow has taken: a flow not yet proved, or a new one.
+#[inline(always)]
+fn first<F: Family, P: Packet, W: World<F>>(
+    packet: &mut P,
+    world: &mut W,
+    parsed: &Parsed<F::Address>,
+    found: &mut Found<F, W>,
+) -> Result<(), Reason> {
+    let ends = classify::ends::<F, W>(world, parsed)?;
+    if flow::embryonic::<F, W, P>(packet, world, parsed, found)?
+        || flow::established::<F, W>(world, parsed, found)
+    {
+        return Ok(());
+    }
+    let (id, route) = classify::route::<F, W>(world, parsed, ends)?;
+    let (chosen, backend) = schedule::choose::<F, W>(world, id, &route)?;
+    snat::begin::<F, W>(world, parsed, chosen, &backend, found)?;
+    world.count_connection(chosen);
+    Ok(())
+}
+
+/// This host is the backend: the local stack gets the packet, its port changed if the route changes it.
+#[inline(always)]
+fn deliver<F: Family, P: Packet, W: World<F>>(
+    packet: &mut P,
+    world: &mut W,
+    parsed: &Parsed<F::Address>,
+    found: &Found<F, W>,
+) -> Result<Verdict<F::Address>, Reason> {
+    if found.side() == Side::Backend {
+        // What only this host itself can send has come in from outside.
+        return Err(Reason::SpoofedSource);
+    }
+    found.settle(world);
+    if found.flow.rewrite.port_delta != 0 {
+        rewrite::apply::<F, P>(packet, parsed, &found.flow.rewrite, false)?;
+    }
+    found.end(world, parsed);
+    world.count_carried(found.backend(), Side::Client, packet.segments(), parsed.total);
+    Ok(Verdict::Deliver(Reason::SelfDelivered))
+}
+
+/// The walk of a packet that the local stack sends.
+#[inline(always)]
+fn reply<F: Family, P: Packet, W: World<F>>(
+    packet: &mut P,
+    world: &mut W,
+) -> Result<Verdict<F::Address>, Reason> {
+    let parsed = parse::parse::<F, P>(packet)?;
+    let mut found = Found::none();
+    let known = flow::established::<F, W>(world, &parsed, &mut found)
+        || flow::embryonic::<F, W, P>(packet, world, &parsed, &mut found)?;
+    if !known || !found.local() || found.side() == Side::Client {
+        return Err(Reason::NotOurs);
+    }
+    found.settle(world);
+    if found.flow.rewrite.port_delta != 0 {
+        rewrite::apply::<F, P>(packet, &parsed, &found.flow.rewrite, false)?;
+    }
+    found.end(world, &parsed);
+    world.count_carried(found.backend(), Side::Backend, packet.segments(), parsed.total);
+    Ok(Verdict::Deliver(Reason::SelfReply))
+}
+
+/// XDP can send it by itself.
+#[inline(always)]
+fn sendable<A>(way: &Way<A>) -> bool {
+    match way {
+        Way::Known(hop) => hop.flags & NextHop::TC_ONLY == 0,
+        Way::Unresolved { .. } => false,
+    }
+}
+
+/// An EtherType (IEEE 802.3).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct EtherType([u8; 2]);
+// SAFETY: two bytes.
+unsafe impl Plain for EtherType {}
+
+/// Untagged IPv4, or why not.
+#[inline(always)]
+fn ethertype<P: Packet>(packet: &mut P) -> Result<(), Reason> {
+    const IPV4: u16 = 0x0800;
+    const CUSTOMER_TAG: u16 = 0x8100;
+    const SERVICE_TAG: u16 = 0x88a8;
+    if packet.tagged() {
+        return Err(Reason::VlanTagged);
+    }
+    let kind = *packet.at::<EtherType>(family::L3 - size_of::<EtherType>())?;
+    match u16::from_be_bytes(kind.0) {
+        IPV4 => Ok(()),
+        CUSTOMER_TAG | SERVICE_TAG => Err(Reason::VlanTagged),
+        _ => Err(Reason::NotIp),
+    }
+}

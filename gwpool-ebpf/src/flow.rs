@@ -1,0 +1,333 @@
+//! Third stage: the flow a packet belongs to, in either tier, and what the packet changes in it.
+//!
+//! ```text
+//!            first packet                proof                        idle, FIN + FIN, RST
+//!   (none) ----------------> embryonic ---------> established ------------------------> (none)
+//!                             evicting             nothing evicts
+//! ```
+//! Proof is what a flood cannot send blind: TCP, the client's ACK of the backend's initial sequence number + 1;
+//! UDP, a client's packet after the backend's first. Both halves must be there and name each other.
+//! A flow is looked up established, embryonic, established: another CPU may just have promoted it.
+
+use crate::checksum;
+use crate::family::Family;
+use crate::packet::Packet;
+use crate::parse::{Parsed, TCP, TcpHeader, tcp};
+use crate::world::{Refused, Side, World};
+use gwpool_common::flow::{Embryo, Flow, FlowKey, Rewrite};
+use gwpool_common::limits;
+use gwpool_common::reason::Reason;
+
+/// A flow, and where it is kept.
+///
+/// It is filled in place, never returned: wrapped in a `Result`, its handles share a register with the error, and the
+/// verifier refuses the masking ("math between map_value pointer and ... is not allowed").
+pub struct Found<F: Family, W: World<F>> {
+    /// This direction's entry, as this packet leaves it.
+    pub flow: Flow<F::Address>,
+    /// As it was found.
+    before: Flow<F::Address>,
+    /// Embryonic: the proof, as this packet leaves it.
+    proof: u32,
+    /// Where it is, once it is proved.
+    established: Option<W::Established>,
+    /// Where it is until then. In neither place: it was stored with this packet, which does not touch it again.
+    embryonic: Option<W::Embryonic>,
+}
+
+impl<F: Family, W: World<F>> Found<F, W> {
+    /// The flow's backend.
+    #[inline(always)]
+    pub fn backend(&self) -> u32 {
+        let [low, middle, high] = self.flow.backend;
+        u32::from_le_bytes([low, middle, high, 0])
+    }
+
+    /// Who sent the packet.
+    #[inline(always)]
+    pub fn side(&self) -> Side {
+        if self.flow.flags & Flow::<F::Address>::BACKEND_SIDE != 0 { Side::Backend } else { Side::Client }
+    }
+
+    /// The backend is this host.
+    #[inline(always)]
+    pub fn local(&self) -> bool {
+        self.flow.flags & Flow::<F::Address>::LOCAL != 0
+    }
+
+    /// The flow's first packet in this tick.
+    #[inline(always)]
+    pub fn fresh(&self) -> bool {
+        self.flow.seen != self.before.seen
+    }
+
+    /// Nothing found yet.
+    #[inline(always)]
+    pub fn none() -> Self {
+        let flow = Flow::default();
+        Found { flow, before: flow, proof: 0, established: None, embryonic: None }
+    }
+
+    /// The flow was stored with this packet.
+    #[inline(always)]
+    pub fn stored(&mut self, flow: Flow<F::Address>) {
+        *self = Found { flow, before: flow, proof: 0, established: None, embryonic: None };
+    }
+
+    /// Writes back what the packet has changed; on a hit within the same tick that is nothing.
+    #[inline(always)]
+    pub fn settle(&self, world: &mut W) {
+        if let Some(at) = self.established {
+            if self.flow.seen != self.before.seen
+                || self.flow.flags != self.before.flags
+                || self.flow.next_hop != self.before.next_hop
+            {
+                world.mark(at, &self.flow);
+            }
+        } else if let Some(at) = self.embryonic {
+            world.mark_embryo(at, &Embryo { flow: self.flow, proof: self.proof, pad: 0 });
+        }
+    }
+
+    /// A reset ends a flow that was never proved: the client's next SYN begins anew.
+    #[inline(always)]
+    pub fn end(&self, world: &mut W, parsed: &Parsed<F::Address>) {
+        if self.embryonic.is_some() && parsed.flags & tcp::RST != 0 {
+            world.forget(&mate(parsed.key.protocol, &self.flow.rewrite));
+            world.forget(&parsed.key);
+        }
+    }
+}
+
+/// The other half's key: the rewritten packet, read backwards.
+#[inline(always)]
+pub fn mate<A: Copy>(protocol: u8, rewrite: &Rewrite<A>) -> FlowKey<A> {
+    FlowKey {
+        source: rewrite.destination,
+        destination: rewrite.source,
+        source_port: rewrite.destination_port,
+        destination_port: rewrite.source_port,
+        protocol,
+        pad: [0; 3],
+    }
+}
+
+/// The rewrite from `key` to these addresses and ports, deltas included.
+#[inline(always)]
+pub fn rewrite<F: Family>(
+    key: &FlowKey<F::Address>,
+    source: (F::Address, [u8; 2]),
+    destination: (F::Address, [u8; 2]),
+) -> Rewrite<F::Address> {
+    let addresses = F::sum(key.source) + F::sum(key.destination);
+    let ports = checksum::word(key.source_port) + checksum::word(key.destination_port);
+    Rewrite {
+        source: source.0,
+        destination: destination.0,
+        source_port: source.1,
+        destination_port: destination.1,
+        address_delta: checksum::delta(addresses, F::sum(source.0) + F::sum(destination.0)),
+        port_delta: checksum::delta(ports, checksum::word(source.1) + checksum::word(destination.1)),
+    }
+}
+
+/// The rewrite of the answer: back to what `key` was.
+#[inline(always)]
+pub fn reverse<A: Copy>(key: &FlowKey<A>, rewrite: &Rewrite<A>) -> Rewrite<A> {
+    Rewrite {
+        source: key.destination,
+        destination: key.source,
+        source_port: key.destination_port,
+        destination_port: key.source_port,
+        address_delta: checksum::negate(rewrite.address_delta),
+        port_delta: checksum::negate(rewrite.port_delta),
+    }
+}
+
+/// Finds the packet's established flow; false: there is none.
+#[inline(always)]
+pub fn established<F: Family, W: World<F>>(
+    world: &mut W,
+    parsed: &Parsed<F::Address>,
+    found: &mut Found<F, W>,
+) -> bool {
+    let Some(at) = world.established(&parsed.key) else { return false };
+    let before = world.flow(at);
+    let now = world.now();
+    let mut flow = before;
+    if flow.seen != now || parsed.flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0 {
+        if over::<F, W>(world, parsed, &flow, now) {
+            world.retire(&mate(parsed.key.protocol, &flow.rewrite));
+            world.retire(&parsed.key);
+            return false;
+        }
+        flow.seen = now;
+        flow.flags |= closing(parsed.flags);
+    }
+    *found = Found { flow, before, proof: 0, established: Some(at), embryonic: None };
+    true
+}
+
+/// The flow marks that the packet's TCP flags leave.
+#[inline(always)]
+fn closing(flags: u8) -> u8 {
+    let mut marks = 0;
+    if flags & tcp::FIN != 0 {
+        marks |= Flow::<()>::FIN;
+    }
+    if flags & tcp::RST != 0 {
+        marks |= Flow::<()>::RST;
+    }
+    marks
+}
+
+/// Nothing of the flow is left to keep: both halves idle beyond their time, though nobody swept them; or both sides
+/// have closed and the client opens the same five-tuple anew.
+#[inline(always)]
+fn over<F: Family, W: World<F>>(
+    world: &mut W,
+    parsed: &Parsed<F::Address>,
+    flow: &Flow<F::Address>,
+    now: u16,
+) -> bool {
+    let opens = parsed.opens() && flow.flags & Flow::<F::Address>::BACKEND_SIDE == 0;
+    let idle = now.wrapping_sub(flow.seen);
+    let ticks_per_1024_s = world.settings().ticks_per_1024_s;
+    // The shortest of the timers: a busy flow asks no further.
+    if !opens && idle <= ticks(limits::TCP_CLOSING_S, ticks_per_1024_s) {
+        return false;
+    }
+    let other = match world.established(&mate(parsed.key.protocol, &flow.rewrite)) {
+        Some(at) => world.flow(at),
+        None => return true,
+    };
+    let closed = closed(flow.flags, other.flags);
+    if opens && closed {
+        return true;
+    }
+    let limit = ticks(timeout_s(parsed.key.protocol, closed), ticks_per_1024_s);
+    idle > limit && now.wrapping_sub(other.seen) > limit
+}
+
+/// Both sides have sent FIN, or one of them RST.
+#[inline(always)]
+const fn closed(one: u8, other: u8) -> bool {
+    one & other & Flow::<()>::FIN != 0 || (one | other) & Flow::<()>::RST != 0
+}
+
+/// How long an established flow may be idle.
+#[inline(always)]
+const fn timeout_s(protocol: u8, closed: bool) -> u16 {
+    match (protocol == TCP, closed) {
+        (true, false) => limits::TCP_ESTABLISHED_S,
+        (true, true) => limits::TCP_CLOSING_S,
+        (false, _) => limits::UDP_S,
+    }
+}
+
+/// Seconds as ticks.
+#[inline(always)]
+pub const fn ticks(seconds: u16, ticks_per_1024_s: u32) -> u16 {
+    ((seconds as u32 * ticks_per_1024_s) >> 10) as u16
+}
+
+/// Finds the packet's embryonic flow, promoted if this packet is the proof; false: there is none.
+///
+/// # Errors
+/// [`Reason::TableFull`]: proved, but the established tier has no room.
+#[inline(always)]
+pub fn embryonic<F: Family, W: World<F>, P: Packet>(
+    packet: &mut P,
+    world: &mut W,
+    parsed: &Parsed<F::Address>,
+    found: &mut Found<F, W>,
+) -> Result<bool, Reason> {
+    let Some(at) = world.embryonic(&parsed.key) else { return Ok(false) };
+    let Embryo { flow: before, mut proof, .. } = world.embryo(at);
+    let now = world.now();
+    let idle = now.wrapping_sub(before.seen);
+    if idle > ticks(limits::EMBRYONIC_S, world.settings().ticks_per_1024_s) {
+        world.forget(&mate(parsed.key.protocol, &before.rewrite));
+        world.forget(&parsed.key);
+        return Ok(false);
+    }
+    let mut flow = before;
+    let mut embryonic = Some(at);
+    flow.seen = now;
+    if flow.flags & Flow::<F::Address>::BACKEND_SIDE != 0 {
+        if parsed.key.protocol != TCP {
+            flow.flags |= Flow::<F::Address>::REPLIED;
+        } else if parsed.accepts() {
+            proof = u32::from_be_bytes(packet.at::<TcpHeader>(parsed.l4)?.sequence).wrapping_add(1);
+            flow.flags |= Flow::<F::Address>::REPLIED;
+        }
+    } else {
+        let Some(other) = half::<F, W>(world, parsed, &flow) else {
+            // One half was evicted: what is left is no flow.
+            world.forget(&parsed.key);
+            return Ok(false);
+        };
+        if proves(packet, parsed, &other)? {
+            promote::<F, W>(world, parsed, &flow, &other.flow)?;
+            embryonic = None;
+        }
+    }
+    *found = Found { flow, before, proof, established: None, embryonic };
+    Ok(true)
+}
+
+/// The backend's half, if it is there and names this one.
+#[inline(always)]
+fn half<F: Family, W: World<F>>(
+    world: &mut W,
+    parsed: &Parsed<F::Address>,
+    flow: &Flow<F::Address>,
+) -> Option<Embryo<F::Address>> {
+    let at = world.embryonic(&mate(parsed.key.protocol, &flow.rewrite))?;
+    let other = world.embryo(at);
+    if mate(parsed.key.protocol, &other.flow.rewrite) == parsed.key { Some(other) } else { None }
+}
+
+/// This client packet shows that the backend has spoken with the client.
+#[inline(always)]
+fn proves<A: Copy, P: Packet>(
+    packet: &mut P,
+    parsed: &Parsed<A>,
+    other: &Embryo<A>,
+) -> Result<bool, Reason> {
+    if other.flow.flags & Flow::<A>::REPLIED == 0 {
+        return Ok(false);
+    }
+    if parsed.key.protocol != TCP {
+        return Ok(true);
+    }
+    let header = packet.at::<TcpHeader>(parsed.l4)?;
+    Ok(parsed.flags & (tcp::ACK | tcp::SYN | tcp::RST) == tcp::ACK
+        && u32::from_be_bytes(header.acknowledgment) == other.proof)
+}
+
+/// Moves both halves to the established tier: the backend's first, undone if the client's finds no room.
+#[inline(always)]
+fn promote<F: Family, W: World<F>>(
+    world: &mut W,
+    parsed: &Parsed<F::Address>,
+    flow: &Flow<F::Address>,
+    other: &Flow<F::Address>,
+) -> Result<(), Reason> {
+    let backend_key = mate(parsed.key.protocol, &flow.rewrite);
+    let inserted = match world.establish(&backend_key, other) {
+        Ok(()) => true,
+        // Another CPU promotes the same flow: as good as done here.
+        Err(Refused::Taken) => false,
+        Err(Refused::Full) => return Err(Reason::TableFull),
+    };
+    if world.establish(&parsed.key, flow) == Err(Refused::Full) {
+        if inserted {
+            world.retire(&backend_key);
+        }
+        return Err(Reason::TableFull);
+    }
+    world.forget(&backend_key);
+    world.forget(&parsed.key);
+    Ok(())
+}

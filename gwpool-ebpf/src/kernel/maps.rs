@@ -1,0 +1,74 @@
+//! Every table, one line of what it is each. Keys and values are the contract's (`gwpool-common`); the daemon sets the
+//! sizes that `gwpool.limits` names when it loads them, what stands here is the default.
+
+use aya_ebpf::Global;
+use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
+use aya_ebpf::macros::btf_map;
+use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::limits::{self, Settings};
+use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
+use gwpool_common::reason::Reason;
+use gwpool_common::route::{Backend, Counters, Listener, ROUTE_NAME_BYTES, Route};
+
+/// A route's cursor, alone on its cache line.
+#[repr(C, align(8))]
+pub struct Turn {
+    /// The next turn.
+    pub cursor: u64,
+    pad: [u64; 7],
+}
+
+/// 0: the clock is the kernel's. Else: it stands still at this tick, plus one (tests).
+#[unsafe(no_mangle)]
+pub static CLOCK_STOPPED: Global<u32> = Global::new(0);
+
+/// What the daemon has set.
+#[btf_map]
+pub static SETTINGS: Array<Settings, { limits::ONE as usize }> = Array::new();
+/// Own and peer addresses.
+#[btf_map]
+pub static ADDRESSES: HashMap<V4, Address, { limits::ADDRESSES as usize }> = HashMap::new();
+/// Prefixes that may come in by one interface only.
+#[btf_map]
+pub static NETWORKS: Array<Network<V4>, { limits::NETWORKS as usize }> = Array::new();
+/// Managed interfaces, by index.
+#[btf_map]
+pub static INTERFACES: HashMap<u32, Interface, { limits::INTERFACES as usize }> = HashMap::new();
+/// Ways to neighbours; flows hold indexes into it.
+#[btf_map]
+pub static NEXT_HOPS: Array<NextHop, { limits::NEXT_HOPS as usize }> = Array::new();
+/// Listen address and port to route id.
+#[btf_map]
+pub static LISTENERS: HashMap<Listener<V4>, u32, { limits::LISTENERS as usize }> = HashMap::new();
+/// Routes by id.
+#[btf_map]
+pub static ROUTES: HashMap<u32, Route, { limits::ROUTES as usize }> = HashMap::new();
+/// Their names: the daemon's, so that ids keep their meaning over its restart. No program reads it.
+#[btf_map]
+pub static ROUTE_NAMES: HashMap<u32, [u8; ROUTE_NAME_BYTES], { limits::ROUTES as usize }> =
+    HashMap::new();
+/// Backend ids in the order of their turns; a route has a run of them.
+#[btf_map]
+pub static SLOTS: Array<u32, { limits::SLOTS as usize }> = Array::new();
+/// Cursors, by route id.
+#[btf_map]
+pub static TURNS: Array<Turn, { limits::ROUTES as usize }> = Array::new();
+/// Backends by id.
+#[btf_map]
+pub static BACKENDS: Array<Backend<V4>, { limits::BACKENDS as usize }> = Array::new();
+/// What each backend has carried, by backend id.
+#[btf_map]
+pub static COUNTERS: PerCpuArray<Counters, { limits::BACKENDS as usize }> = PerCpuArray::new();
+/// Packets by the reason they ended for.
+#[btf_map]
+pub static REASONS: PerCpuArray<u64, { limits::REASONS as usize }> = PerCpuArray::new();
+/// Proved flows, two entries each: nothing evicts them.
+#[btf_map]
+pub static ESTABLISHED: HashMap<FlowKey<V4>, Flow<V4>, { 2 * limits::FLOWS as usize }> =
+    HashMap::new();
+/// Flows not yet proved, two entries each: the oldest give way.
+#[btf_map]
+pub static EMBRYONIC: LruHashMap<FlowKey<V4>, Embryo<V4>, { 2 * limits::EMBRYONIC as usize }> =
+    LruHashMap::new();
+
+const _: () = assert!(Reason::ALL.len() <= limits::REASONS as usize);

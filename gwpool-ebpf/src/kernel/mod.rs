@@ -1,0 +1,9 @@
+//! The kernel side: the only raw pointers, every map, every helper call.
+//!
+//! - [`window`]: a packet of XDP or TC as the pipeline's `Packet`.
+//! - [`maps`]: the tables.
+//! - [`world`]: the pipeline's `World` over them and the helpers.
+
+pub mod maps;
+pub mod window;
+pub mod world;

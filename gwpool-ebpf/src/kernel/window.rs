@@ -1,0 +1,131 @@
+//! A packet of XDP or TC as the pipeline's `Packet`. The only pointers into packets.
+//!
+//! `at` reads data and data_end anew each time: every helper that may change the packet ends earlier views of it, and
+//! the verifier wants offset and bound compared in one place.
+
+use aya_ebpf::bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, __sk_buff, xdp_md};
+use aya_ebpf::helpers::{bpf_l4_csum_replace, bpf_skb_pull_data, bpf_xdp_get_buff_len};
+use gwpool_common::reason::Reason;
+use gwpool_ebpf::family::L3;
+use gwpool_ebpf::packet::{Packet, Plain};
+
+/// Ethernet, the longest IPv4 header, TCP without options: what the pipeline reads and writes.
+const HEADERS: u32 = L3 as u32 + 60 + 20;
+
+/// A frame at XDP: every checksum in it is finished.
+pub struct XdpWindow(pub *mut xdp_md);
+
+impl Packet for XdpWindow {
+    #[inline(always)]
+    fn at<T: Plain>(&mut self, offset: usize) -> Result<&mut T, Reason> {
+        // SAFETY: the kernel hands a valid context to the program.
+        let (start, end) = unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) };
+        let place = start + offset;
+        if place + size_of::<T>() > end {
+            return Err(Reason::Truncated);
+        }
+        // SAFETY: inside the packet by the check above; `T` has alignment 1 and takes every pattern (`Plain`).
+        Ok(unsafe { &mut *(place as *mut T) })
+    }
+
+    #[inline(always)]
+    fn length(&self) -> usize {
+        // SAFETY: as in `at`. The frame may have further fragments (jumbo frames): the helper counts them.
+        unsafe { bpf_xdp_get_buff_len(self.0) as usize }
+    }
+
+    #[inline(always)]
+    fn segments(&self) -> u32 {
+        1
+    }
+
+    #[inline(always)]
+    fn tagged(&self) -> bool {
+        false
+    }
+}
+
+/// A packet at TC: it may be GSO, its checksum may be partial or counted by the NIC.
+pub struct TcWindow {
+    skb: *mut __sk_buff,
+    segments: u32,
+}
+
+impl TcWindow {
+    /// The packet with its headers within direct reach.
+    #[inline(always)]
+    pub fn new(skb: *mut __sk_buff) -> Self {
+        // SAFETY: the kernel hands a valid context to the program.
+        let (start, end, length) = unsafe { ((*skb).data, (*skb).data_end, (*skb).len) };
+        // Read here, once: from branches LLVM makes of it one load through a computed pointer, which the verifier
+        // refuses ("dereference of modified ctx ptr").
+        // SAFETY: as above.
+        let segments = unsafe { core::ptr::read_volatile(&raw const (*skb).gso_segs) };
+        let wanted = if length < HEADERS { length } else { HEADERS };
+        if end.wrapping_sub(start) < wanted {
+            // SAFETY: as above. If it fails the headers stay out of reach and the packet counts as truncated.
+            unsafe { bpf_skb_pull_data(skb, wanted) };
+        }
+        TcWindow { skb, segments: if segments > 1 { segments } else { 1 } }
+    }
+}
+
+impl Packet for TcWindow {
+    #[inline(always)]
+    fn at<T: Plain>(&mut self, offset: usize) -> Result<&mut T, Reason> {
+        // SAFETY: the kernel hands a valid context to the program.
+        let (start, end) = unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) };
+        let place = start + offset;
+        if place + size_of::<T>() > end {
+            return Err(Reason::Truncated);
+        }
+        // SAFETY: inside the packet by the check above; `T` has alignment 1 and takes every pattern (`Plain`).
+        Ok(unsafe { &mut *(place as *mut T) })
+    }
+
+    #[inline(always)]
+    fn length(&self) -> usize {
+        // SAFETY: as in `at`.
+        unsafe { (*self.skb).len as usize }
+    }
+
+    #[inline(always)]
+    fn segments(&self) -> u32 {
+        self.segments
+    }
+
+    #[inline(always)]
+    fn tagged(&self) -> bool {
+        // SAFETY: as in `at`.
+        unsafe { (*self.skb).vlan_present != 0 }
+    }
+
+    /// The kernel knows whether the sum is finished, partial (then only the pseudo header is in it, and ports do not
+    /// matter) or counted by the NIC (then `skb->csum` must follow): see `inet_proto_csum_replace_by_diff`.
+    #[inline(always)]
+    fn patch(
+        &mut self,
+        offset: usize,
+        address_delta: u16,
+        port_delta: u16,
+        optional: bool,
+    ) -> Result<(), Reason> {
+        let flags = if optional { BPF_F_MARK_MANGLED_0 as u64 } else { 0 };
+        if address_delta != 0 {
+            let flags = flags | BPF_F_PSEUDO_HDR as u64;
+            // SAFETY: as in `at`; the helper checks the offset. A size of 0 makes the last operand a delta.
+            let failed = unsafe { bpf_l4_csum_replace(self.skb, offset as u32, 0, address_delta as u64, flags) };
+            if failed != 0 {
+                return Err(Reason::RewriteFailed);
+            }
+        }
+        if port_delta != 0 {
+            // SAFETY: as above.
+            let failed = unsafe { bpf_l4_csum_replace(self.skb, offset as u32, 0, port_delta as u64, flags) };
+            if failed != 0 {
+                return Err(Reason::RewriteFailed);
+            }
+        }
+        Ok(())
+    }
+}

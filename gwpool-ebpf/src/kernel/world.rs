@@ -1,0 +1,334 @@
+//! The pipeline's `World` in the kernel: tables and helpers. Beside each access stands what happens when the table is
+//! full, racing or empty.
+
+use super::maps::*;
+use aya_ebpf::bindings::{BPF_NOEXIST, bpf_fib_lookup as FibParameters};
+use aya_ebpf::helpers::{bpf_fib_lookup, bpf_jiffies64};
+use core::arch::asm;
+use core::ffi::c_void;
+use core::ptr::NonNull;
+use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::limits::Settings;
+use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
+use gwpool_common::reason::Reason;
+use gwpool_common::route::{Backend, Counters, Listener, Route};
+use gwpool_ebpf::family::Ipv4;
+use gwpool_ebpf::world::{Lookup, Refused, Side, Way, World};
+
+/// Address family of IPv4 (linux/socket.h).
+const AF_INET: u8 = 2;
+/// The errno of a key that is taken, as the map helpers return it.
+const EEXIST: i32 = -17;
+
+/// The world around one packet.
+pub struct Kernel {
+    context: *mut c_void,
+    interface: u32,
+    resolves: bool,
+    settings: Settings,
+    now: u16,
+}
+
+impl Kernel {
+    /// `context`: the program's own. `resolves`: the program runs at TC.
+    #[inline(always)]
+    pub fn new(context: *mut c_void, interface: u32, resolves: bool) -> Self {
+        let settings = SETTINGS.get(0).copied().unwrap_or_default();
+        Kernel { context, interface, resolves, settings, now: tick(&settings) }
+    }
+
+    /// A managed interface; 0 (the packet was made here) is none.
+    #[inline(always)]
+    pub fn manages(interface: u32) -> bool {
+        interface != 0 && INTERFACES.get_ptr(interface).is_some()
+    }
+}
+
+/// The clock: jiffies, because reading a real clock costs as much as all the rest of a hit.
+#[inline(always)]
+pub fn tick(settings: &Settings) -> u16 {
+    let stopped = CLOCK_STOPPED.load();
+    if stopped != 0 {
+        return (stopped - 1) as u16;
+    }
+    // SAFETY: takes nothing, reads a counter.
+    (unsafe { bpf_jiffies64() } >> (settings.tick_shift & 63)) as u16
+}
+
+/// Adds to a counter that only this CPU writes.
+#[inline(always)]
+fn count(counter: &mut u64, by: u64) {
+    *counter = counter.wrapping_add(by);
+}
+
+/// One more packet that ended for this reason, or as many as it stands for. Each packet comes here once.
+#[inline(always)]
+pub fn count_reason(reason: Reason, packets: u32) {
+    if let Some(counter) = REASONS.get_ptr_mut(reason as u32) {
+        // SAFETY: this CPU's own slot; programs are not preempted by others that write it.
+        count(unsafe { &mut *counter }, packets as u64);
+    }
+}
+
+/// Inserts; the key must be new.
+#[inline(always)]
+fn refused(result: Result<(), i32>) -> Result<(), Refused> {
+    result.map_err(|errno| if errno == EEXIST { Refused::Taken } else { Refused::Full })
+}
+
+impl World<Ipv4> for Kernel {
+    type Established = NonNull<Flow<V4>>;
+    type Embryonic = NonNull<Embryo<V4>>;
+
+    #[inline(always)]
+    fn now(&self) -> u16 {
+        self.now
+    }
+
+    #[inline(always)]
+    fn settings(&self) -> Settings {
+        self.settings
+    }
+
+    #[inline(always)]
+    fn interface(&self) -> u32 {
+        self.interface
+    }
+
+    #[inline(always)]
+    fn resolves(&self) -> bool {
+        self.resolves
+    }
+
+    #[inline(always)]
+    fn established(&mut self, key: &FlowKey<V4>) -> Option<NonNull<Flow<V4>>> {
+        ESTABLISHED.get_ptr_mut(key).and_then(NonNull::new)
+    }
+
+    #[inline(always)]
+    fn flow(&self, at: NonNull<Flow<V4>>) -> Flow<V4> {
+        // SAFETY: from a look-up in this program run; an element stays readable until it ends (RCU). One removed
+        // meanwhile may already hold another flow: the daemon and `over` remove only what was idle for minutes.
+        unsafe { *at.as_ptr() }
+    }
+
+    #[inline(always)]
+    fn mark(&mut self, at: NonNull<Flow<V4>>, flow: &Flow<V4>) {
+        // SAFETY: as in `flow`. Two CPUs may write at once: each field is whole, the later one stays.
+        unsafe {
+            (*at.as_ptr()).flags = flow.flags;
+            (*at.as_ptr()).next_hop = flow.next_hop;
+            (*at.as_ptr()).seen = flow.seen;
+        }
+    }
+
+    #[inline(always)]
+    fn establish(&mut self, key: &FlowKey<V4>, flow: &Flow<V4>) -> Result<(), Refused> {
+        refused(ESTABLISHED.insert(key, flow, BPF_NOEXIST as u64))
+    }
+
+    #[inline(always)]
+    fn retire(&mut self, key: &FlowKey<V4>) {
+        // Not there: another CPU or the sweep was quicker.
+        let _ = ESTABLISHED.remove(key);
+    }
+
+    #[inline(always)]
+    fn embryonic(&mut self, key: &FlowKey<V4>) -> Option<NonNull<Embryo<V4>>> {
+        EMBRYONIC.get_ptr_mut(key).and_then(NonNull::new)
+    }
+
+    #[inline(always)]
+    fn embryo(&self, at: NonNull<Embryo<V4>>) -> Embryo<V4> {
+        // SAFETY: as in `flow`. The tier may evict and reuse the element while we copy: promotion asks both halves to
+        // name each other.
+        unsafe { *at.as_ptr() }
+    }
+
+    #[inline(always)]
+    fn mark_embryo(&mut self, at: NonNull<Embryo<V4>>, embryo: &Embryo<V4>) {
+        // SAFETY: as in `mark`.
+        unsafe {
+            (*at.as_ptr()).flow.flags = embryo.flow.flags;
+            (*at.as_ptr()).flow.next_hop = embryo.flow.next_hop;
+            (*at.as_ptr()).flow.seen = embryo.flow.seen;
+            (*at.as_ptr()).proof = embryo.proof;
+        }
+    }
+
+    #[inline(always)]
+    fn conceive(&mut self, key: &FlowKey<V4>, embryo: &Embryo<V4>) -> Result<(), Refused> {
+        refused(EMBRYONIC.insert(key, embryo, BPF_NOEXIST as u64))
+    }
+
+    #[inline(always)]
+    fn forget(&mut self, key: &FlowKey<V4>) {
+        // Not there: evicted, or promoted by another CPU.
+        let _ = EMBRYONIC.remove(key);
+    }
+
+    #[inline(always)]
+    fn address(&self, address: &V4) -> Option<Address> {
+        // SAFETY: as in `flow`; the daemon replaces whole elements.
+        unsafe { ADDRESSES.get(address) }.copied()
+    }
+
+    #[inline(always)]
+    fn network(&self, index: u32) -> Option<Network<V4>> {
+        NETWORKS.get(index).copied()
+    }
+
+    #[inline(always)]
+    fn listener(&self, listener: &Listener<V4>) -> Option<u32> {
+        // SAFETY: as in `address`.
+        unsafe { LISTENERS.get(listener) }.copied()
+    }
+
+    #[inline(always)]
+    fn route(&self, id: u32) -> Option<Route> {
+        // SAFETY: as in `address`.
+        unsafe { ROUTES.get(id) }.copied()
+    }
+
+    /// `fetch_add` by inline assembly: `AtomicU64` has none on this target, and LLVM 22 makes of the relaxed intrinsic
+    /// an add that returns its own operand: it verifies, and every turn is the same.
+    #[inline(always)]
+    fn turn(&mut self, route: u32) -> u64 {
+        let Some(turn) = TURNS.get_ptr_mut(route) else { return 0 };
+        let mut taken = 1u64;
+        // SAFETY: a live element of the array, 8-byte aligned; atomic with every other CPU.
+        unsafe {
+            asm!("{n} = atomic_fetch_add((u64 *)({p} + 0), {n})", p = in(reg) turn, n = inout(reg) taken);
+        }
+        taken
+    }
+
+    #[inline(always)]
+    fn slot(&self, slot: u32) -> Option<u32> {
+        SLOTS.get(slot).copied()
+    }
+
+    #[inline(always)]
+    fn backend(&self, id: u32) -> Option<Backend<V4>> {
+        BACKENDS.get(id).copied()
+    }
+
+    #[inline(always)]
+    fn lookup(&mut self, question: &Lookup<V4>) -> Result<Way<V4>, Reason> {
+        let mut fib = parameters(question, self.interface);
+        let size = size_of::<FibParameters>() as i32;
+        // SAFETY: the program's own context, and a structure of the size given.
+        let answer = unsafe { bpf_fib_lookup(self.context, &raw mut fib, size, 0) };
+        answer_of(answer, &fib)
+    }
+
+    #[inline(always)]
+    fn next_hop(&self, index: u16) -> Option<NextHop> {
+        NEXT_HOPS.get(index as u32).copied()
+    }
+
+    #[inline(always)]
+    fn claim_next_hop(&mut self, index: u16, hop: &NextHop) -> bool {
+        let Some(entry) = NEXT_HOPS.get_ptr_mut(index as u32) else { return false };
+        let found: u64;
+        // SAFETY: a live element of the array; `state` is its first field, 8-byte aligned.
+        unsafe {
+            asm!("r0 = cmpxchg_64({p} + 0, r0, {n})", p = in(reg) entry, n = in(reg) NextHop::CLAIMED,
+                inout("r0") NextHop::FREE => found);
+        }
+        if found != NextHop::FREE {
+            return false;
+        }
+        // SAFETY: as above; claimed, so nobody else writes it, and nobody uses it before it is valid.
+        unsafe {
+            (*entry).epoch = hop.epoch;
+            (*entry).interface = hop.interface;
+            (*entry).destination = hop.destination;
+            (*entry).source = hop.source;
+            (*entry).mtu = hop.mtu;
+            (*entry).flags = hop.flags;
+            core::ptr::write_volatile(&raw mut (*entry).state, NextHop::VALID);
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn confirm_next_hop(&mut self, index: u16, epoch: u32) {
+        if let Some(entry) = NEXT_HOPS.get_ptr_mut(index as u32) {
+            // SAFETY: a live element of the array; one aligned word.
+            unsafe { (*entry).epoch = epoch };
+        }
+    }
+
+    #[inline(always)]
+    fn count_connection(&mut self, backend: u32) {
+        if let Some(counters) = COUNTERS.get_ptr_mut(backend) {
+            // SAFETY: as in `count_reason`.
+            count(unsafe { &mut (*counters).connections }, 1);
+        }
+    }
+
+    #[inline(always)]
+    fn count_carried(&mut self, backend: u32, from: Side, packets: u32, bytes: u32) {
+        let Some(counters) = COUNTERS.get_ptr_mut(backend) else { return };
+        // SAFETY: as in `count_reason`.
+        let counters: &mut Counters = unsafe { &mut *counters };
+        match from {
+            Side::Client => {
+                count(&mut counters.to_backend_packets, packets as u64);
+                count(&mut counters.to_backend_bytes, bytes as u64);
+            }
+            Side::Backend => {
+                count(&mut counters.to_client_packets, packets as u64);
+                count(&mut counters.to_client_bytes, bytes as u64);
+            }
+        }
+    }
+}
+
+/// The question in the helper's words.
+#[inline(always)]
+fn parameters(question: &Lookup<V4>, interface: u32) -> FibParameters {
+    // SAFETY: plain integers and arrays, for which zero is a value.
+    let mut fib: FibParameters = unsafe { core::mem::zeroed() };
+    fib.family = AF_INET;
+    fib.l4_protocol = question.protocol;
+    fib.sport = u16::from_ne_bytes(question.source_port);
+    fib.dport = u16::from_ne_bytes(question.destination_port);
+    fib.__bindgen_anon_1.tot_len = question.length;
+    fib.__bindgen_anon_2.tos = question.tos;
+    fib.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(question.source);
+    fib.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(question.destination);
+    fib.ifindex = interface;
+    fib
+}
+
+/// The helper's answer in ours (net/core/filter.c, `bpf_ipv4_fib_lookup`).
+#[inline(always)]
+fn answer_of(answer: i64, fib: &FibParameters) -> Result<Way<V4>, Reason> {
+    use aya_ebpf::bindings::*;
+    match answer as u32 {
+        BPF_FIB_LKUP_RET_SUCCESS => {
+            // SAFETY: on success the helper has written the interface the frame leaves by.
+            let out = unsafe { INTERFACES.get(fib.ifindex) }.copied().unwrap_or_default();
+            Ok(Way::Known(NextHop {
+                state: NextHop::VALID,
+                epoch: 0,
+                interface: fib.ifindex,
+                destination: fib.dmac,
+                source: fib.smac,
+                // SAFETY: the length was given, so the helper has put the MTU in its place.
+                mtu: unsafe { fib.__bindgen_anon_1.mtu_result },
+                flags: if out.flags & Interface::XDP == 0 { NextHop::TC_ONLY } else { 0 },
+            }))
+        }
+        BPF_FIB_LKUP_RET_NO_NEIGH => Ok(Way::Unresolved {
+            interface: fib.ifindex,
+            // SAFETY: the helper has put the next hop in place of the destination.
+            gateway: unsafe { fib.__bindgen_anon_4.ipv4_dst }.to_ne_bytes(),
+        }),
+        BPF_FIB_LKUP_RET_FRAG_NEEDED => Err(Reason::TooBig),
+        BPF_FIB_LKUP_RET_FWD_DISABLED => Err(Reason::ForwardingDisabled),
+        _ => Err(Reason::NoRoute),
+    }
+}

@@ -1,0 +1,90 @@
+//! The packet as the pipeline sees it: a window that answers "these bytes, or the frame ends before them".
+//!
+//! XDP and TC implement it in `kernel/window.rs`, a buffer on the host here. A stage copies what it needs, decides,
+//! and writes back: it never holds two places of one packet at once.
+
+use crate::checksum;
+use gwpool_common::reason::Reason;
+
+/// Bytes that may be read from and written to a packet in place.
+///
+/// # Safety
+/// `repr(C)`, alignment 1, no padding, every bit pattern valid.
+pub unsafe trait Plain: Copy {}
+
+/// A frame, from its Ethernet header on.
+pub trait Packet {
+    /// The bytes of `T` at `offset`.
+    ///
+    /// # Errors
+    /// [`Reason::Truncated`]: the frame (or what of it can be reached) ends before them.
+    fn at<T: Plain>(&mut self, offset: usize) -> Result<&mut T, Reason>;
+
+    /// Bytes of the frame, Ethernet header included.
+    fn length(&self) -> usize;
+
+    /// Packets on the wire that this one stands for: more than 1 for GSO.
+    fn segments(&self) -> u32;
+
+    /// Tagged, though the tag is not in the bytes: the NIC has taken it off.
+    fn tagged(&self) -> bool;
+
+    /// Corrects the TCP or UDP checksum at `offset` for a change of addresses and ports. `optional`: 0 says "none"
+    /// and stays, and a sum of 0 is written as 0xffff (RFC 768).
+    ///
+    /// # Errors
+    /// [`Reason::Truncated`] as `at`, [`Reason::RewriteFailed`] where the kernel refused.
+    #[inline(always)]
+    fn patch(
+        &mut self,
+        offset: usize,
+        address_delta: u16,
+        port_delta: u16,
+        optional: bool,
+    ) -> Result<(), Reason> {
+        let field = self.at::<Sum>(offset)?;
+        let old = u16::from_ne_bytes(field.0);
+        if optional && old == 0 {
+            return Ok(());
+        }
+        let mut new = checksum::patch(old, checksum::add(address_delta, port_delta));
+        if optional && new == 0 {
+            new = 0xffff;
+        }
+        field.0 = new.to_ne_bytes();
+        Ok(())
+    }
+}
+
+/// A checksum field, memory order.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Sum(pub [u8; 2]);
+// SAFETY: two bytes.
+unsafe impl Plain for Sum {}
+
+/// A frame in a buffer: the pipeline on the host.
+#[cfg(not(target_arch = "bpf"))]
+pub struct Frame<'a>(pub &'a mut [u8]);
+
+#[cfg(not(target_arch = "bpf"))]
+impl Packet for Frame<'_> {
+    fn at<T: Plain>(&mut self, offset: usize) -> Result<&mut T, Reason> {
+        let end = offset.checked_add(size_of::<T>()).ok_or(Reason::Truncated)?;
+        let bytes = self.0.get_mut(offset..end).ok_or(Reason::Truncated)?;
+        // SAFETY: `bytes` is as long as `T`, which has alignment 1 and takes every bit pattern (`Plain`).
+        Ok(unsafe { &mut *bytes.as_mut_ptr().cast::<T>() })
+    }
+
+    fn length(&self) -> usize {
+        self.0.len()
+    }
+
+    fn segments(&self) -> u32 {
+        1
+    }
+
+    fn tagged(&self) -> bool {
+        false
+    }
+}

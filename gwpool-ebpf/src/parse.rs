@@ -1,0 +1,168 @@
+//! First stage: from bytes to the few facts the rest of the walk asks for, or the reason why this packet is not ours.
+
+use crate::family::{Family, Network};
+use crate::packet::{Packet, Plain};
+use gwpool_common::flow::FlowKey;
+use gwpool_common::reason::Reason;
+
+/// IP protocol number of TCP.
+pub const TCP: u8 = 6;
+/// IP protocol number of UDP.
+pub const UDP: u8 = 17;
+
+/// What a packet is, once it is known to be whole TCP or UDP.
+#[derive(Clone, Copy)]
+pub struct Parsed<A> {
+    /// The five-tuple as it stands in the packet.
+    pub key: FlowKey<A>,
+    /// Where the transport header begins.
+    pub l4: usize,
+    /// Bytes of the IP packet.
+    pub total: u32,
+    /// Time to live.
+    pub ttl: u8,
+    /// DSCP and ECN.
+    pub tos: u8,
+    /// TCP's flag byte; 0 for UDP.
+    pub flags: u8,
+}
+
+/// TCP flag bits (RFC 9293 3.1).
+pub mod tcp {
+    /// No more data from the sender.
+    pub const FIN: u8 = 0x01;
+    /// Synchronize sequence numbers.
+    pub const SYN: u8 = 0x02;
+    /// Reset the connection.
+    pub const RST: u8 = 0x04;
+    /// Acknowledgment field significant.
+    pub const ACK: u8 = 0x10;
+}
+
+impl<A> Parsed<A> {
+    /// TCP that asks for a new connection.
+    #[inline(always)]
+    pub fn opens(&self) -> bool {
+        self.flags & (tcp::SYN | tcp::ACK | tcp::RST | tcp::FIN) == tcp::SYN
+    }
+
+    /// The backend's answer to it.
+    #[inline(always)]
+    pub fn accepts(&self) -> bool {
+        self.flags & (tcp::SYN | tcp::ACK | tcp::RST) == tcp::SYN | tcp::ACK
+    }
+}
+
+/// Where TCP's and UDP's checksum lie in their headers.
+#[inline(always)]
+pub const fn checksum_offset(protocol: u8) -> usize {
+    if protocol == TCP { 16 } else { 6 }
+}
+
+/// TCP without options.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TcpHeader {
+    /// Source port.
+    pub source_port: [u8; 2],
+    /// Destination port.
+    pub destination_port: [u8; 2],
+    /// Sequence number.
+    pub sequence: [u8; 4],
+    /// Acknowledgment number.
+    pub acknowledgment: [u8; 4],
+    /// Header length in 32-bit words, upper four bits.
+    pub offset: u8,
+    /// See [`tcp`].
+    pub flags: u8,
+    /// Window, checksum, urgent pointer.
+    pub rest: [u8; 6],
+}
+// SAFETY: `repr(C)` of bytes, 20 of them as in RFC 9293 3.1.
+unsafe impl Plain for TcpHeader {}
+
+/// The ports, where TCP and UDP agree.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Ports {
+    /// Source port.
+    pub source: [u8; 2],
+    /// Destination port.
+    pub destination: [u8; 2],
+}
+// SAFETY: `repr(C)` of bytes.
+unsafe impl Plain for Ports {}
+
+/// UDP's header.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct UdpHeader {
+    ports: Ports,
+    length: [u8; 2],
+    check: [u8; 2],
+}
+// SAFETY: `repr(C)` of bytes, 8 of them as in RFC 768.
+unsafe impl Plain for UdpHeader {}
+
+/// Reads the packet's headers.
+///
+/// # Errors
+/// The reason why it is none of ours; nothing has been written.
+#[inline(always)]
+pub fn parse<F: Family, P: Packet>(packet: &mut P) -> Result<Parsed<F::Address>, Reason> {
+    let network = F::read(packet)?;
+    if network.protocol != TCP && network.protocol != UDP {
+        return Err(Reason::OtherProtocol);
+    }
+    if network.fragment {
+        return Err(Reason::Fragment);
+    }
+    let (ports, flags) = if network.protocol == TCP {
+        transport_tcp(packet, &network)?
+    } else {
+        transport_udp(packet, &network)?
+    };
+    Ok(Parsed {
+        key: FlowKey {
+            source: network.source,
+            destination: network.destination,
+            source_port: ports.source,
+            destination_port: ports.destination,
+            protocol: network.protocol,
+            pad: [0; 3],
+        },
+        l4: network.l4,
+        total: network.total,
+        ttl: network.ttl,
+        tos: network.tos,
+        flags,
+    })
+}
+
+#[inline(always)]
+fn transport_tcp<A, P: Packet>(packet: &mut P, network: &Network<A>) -> Result<(Ports, u8), Reason> {
+    let header = *packet.at::<TcpHeader>(network.l4)?;
+    let header_length = (header.offset >> 4) as usize * 4;
+    if header_length < size_of::<TcpHeader>() || beyond(network, header_length) {
+        return Err(Reason::Malformed);
+    }
+    let ports = Ports { source: header.source_port, destination: header.destination_port };
+    Ok((ports, header.flags))
+}
+
+#[inline(always)]
+fn transport_udp<A, P: Packet>(packet: &mut P, network: &Network<A>) -> Result<(Ports, u8), Reason> {
+    let header = *packet.at::<UdpHeader>(network.l4)?;
+    let length = u16::from_be_bytes(header.length) as usize;
+    // With UDP GSO the length field covers one segment or all of them: only too long is a contradiction.
+    if length < size_of::<UdpHeader>() || beyond(network, length) {
+        return Err(Reason::Malformed);
+    }
+    Ok((header.ports, 0))
+}
+
+/// `length` bytes from the transport header on reach past the end of the IP packet.
+#[inline(always)]
+fn beyond<A>(network: &Network<A>, length: usize) -> bool {
+    network.l4 + length > crate::family::L3 + network.total as usize
+}

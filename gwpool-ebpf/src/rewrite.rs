@@ -1,0 +1,57 @@
+//! Last stage: the stored rewrite, written into the packet. Checksums are corrected by the stored deltas.
+
+use crate::family::{Family, L3};
+use crate::packet::{Packet, Plain};
+use crate::parse::{Parsed, Ports, UDP, checksum_offset};
+use gwpool_common::flow::Rewrite;
+use gwpool_common::net::NextHop;
+use gwpool_common::reason::Reason;
+
+/// Writes addresses, ports, checksums, and takes one from the TTL if the packet goes another `hop`.
+///
+/// # Errors
+/// [`Reason::Truncated`] cannot be after parsing; [`Reason::RewriteFailed`] where the kernel refused.
+#[inline(always)]
+pub fn apply<F: Family, P: Packet>(
+    packet: &mut P,
+    parsed: &Parsed<F::Address>,
+    rewrite: &Rewrite<F::Address>,
+    hop: bool,
+) -> Result<(), Reason> {
+    let protocol = parsed.key.protocol;
+    // At TC this is a helper call, which ends every earlier view of the packet: so it comes first.
+    packet.patch(
+        parsed.l4 + checksum_offset(protocol),
+        rewrite.address_delta,
+        rewrite.port_delta,
+        protocol == UDP,
+    )?;
+    F::write(packet, rewrite.source, rewrite.destination, rewrite.address_delta, hop)?;
+    let ports = packet.at::<Ports>(parsed.l4)?;
+    ports.source = rewrite.source_port;
+    ports.destination = rewrite.destination_port;
+    Ok(())
+}
+
+/// The Ethernet addresses.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Ethernet {
+    destination: [u8; 6],
+    source: [u8; 6],
+}
+// SAFETY: `repr(C)` of bytes.
+unsafe impl Plain for Ethernet {}
+const _: () = assert!(size_of::<Ethernet>() + 2 == L3);
+
+/// Addresses the frame to the next hop.
+///
+/// # Errors
+/// As [`apply`].
+#[inline(always)]
+pub fn address<P: Packet>(packet: &mut P, hop: &NextHop) -> Result<(), Reason> {
+    let ethernet = packet.at::<Ethernet>(0)?;
+    ethernet.destination = hop.destination;
+    ethernet.source = hop.source;
+    Ok(())
+}

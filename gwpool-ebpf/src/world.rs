@@ -1,0 +1,142 @@
+//! What the pipeline may ask of the world around it: tables, the clock, the kernel's routing. Nothing else.
+//!
+//! In the kernel these are maps and helpers (`kernel/world.rs`), on the host ordered maps with the kernel's
+//! capacities (`tests/harness/model.rs`). A found flow is a handle to the entry itself, so that marking it costs no
+//! second look-up.
+
+use crate::family::Family;
+use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::limits::Settings;
+use gwpool_common::net::{Address, Network, NextHop, Port};
+use gwpool_common::reason::Reason;
+use gwpool_common::route::{Backend, Listener, Route};
+
+/// Why an insert did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The key is taken.
+    Taken,
+    /// The table has no room.
+    Full,
+}
+
+/// A question to the kernel's routing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lookup<A> {
+    /// Source address after translation.
+    pub source: A,
+    /// Destination address after translation.
+    pub destination: A,
+    /// Source port after translation: multipath routes hash it.
+    pub source_port: Port,
+    /// Destination port after translation.
+    pub destination_port: Port,
+    /// IP protocol.
+    pub protocol: u8,
+    /// DSCP and ECN.
+    pub tos: u8,
+    /// Bytes of the IP packet, or 1 where its segments are smaller than the packet.
+    pub length: u16,
+}
+
+/// Its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way<A> {
+    /// The neighbour's address is known.
+    Known(NextHop),
+    /// It is not: the kernel must ask for it.
+    Unresolved {
+        /// Index of the interface the neighbour is behind.
+        interface: u32,
+        /// The neighbour.
+        gateway: A,
+    },
+}
+
+/// Which direction a packet went, for its backend's counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// From the client.
+    Client,
+    /// From the backend.
+    Backend,
+}
+
+/// What the pipeline asks.
+pub trait World<F: Family> {
+    /// A flow found in the established tier.
+    type Established: Copy;
+    /// A flow found in the embryonic tier.
+    type Embryonic: Copy;
+
+    /// Now, in ticks (see [`Settings::tick_shift`]).
+    fn now(&self) -> u16;
+    /// What the daemon has set.
+    fn settings(&self) -> Settings;
+    /// The interface the packet came in by.
+    fn interface(&self) -> u32;
+    /// The kernel can be asked here to resolve a neighbour and send (TC); else the packet goes on untouched (XDP).
+    fn resolves(&self) -> bool;
+
+    /// The established flow under `key`.
+    fn established(&mut self, key: &FlowKey<F::Address>) -> Option<Self::Established>;
+    /// A copy of it.
+    fn flow(&self, at: Self::Established) -> Flow<F::Address>;
+    /// Writes flags, next hop and the last-seen tick.
+    fn mark(&mut self, at: Self::Established, flow: &Flow<F::Address>);
+    /// Inserts, unless the key is taken.
+    fn establish(
+        &mut self,
+        key: &FlowKey<F::Address>,
+        flow: &Flow<F::Address>,
+    ) -> Result<(), Refused>;
+    /// Removes an established entry, if it is there.
+    fn retire(&mut self, key: &FlowKey<F::Address>);
+
+    /// The embryonic flow under `key`.
+    fn embryonic(&mut self, key: &FlowKey<F::Address>) -> Option<Self::Embryonic>;
+    /// A copy of it.
+    fn embryo(&self, at: Self::Embryonic) -> Embryo<F::Address>;
+    /// Writes flags, next hop, the last-seen tick and the proof.
+    fn mark_embryo(&mut self, at: Self::Embryonic, embryo: &Embryo<F::Address>);
+    /// Inserts, unless the key is taken. A full tier gives up its oldest entries.
+    fn conceive(
+        &mut self,
+        key: &FlowKey<F::Address>,
+        embryo: &Embryo<F::Address>,
+    ) -> Result<(), Refused>;
+    /// Removes an embryonic entry, if it is there.
+    fn forget(&mut self, key: &FlowKey<F::Address>);
+
+    /// What the host knows about an address.
+    fn address(&self, address: &F::Address) -> Option<Address>;
+    /// Guarded prefix number `index`.
+    fn network(&self, index: u32) -> Option<Network<F::Address>>;
+    /// The route that listens there.
+    fn listener(&self, listener: &Listener<F::Address>) -> Option<u32>;
+    /// The route.
+    fn route(&self, id: u32) -> Option<Route>;
+    /// Takes the route's next turn: 0, 1, 2, …, each given once, on whatever CPU.
+    fn turn(&mut self, route: u32) -> u64;
+    /// The backend whose turn it is at `slot`.
+    fn slot(&self, slot: u32) -> Option<u32>;
+    /// The backend.
+    fn backend(&self, id: u32) -> Option<Backend<F::Address>>;
+
+    /// Asks the kernel's routing.
+    ///
+    /// # Errors
+    /// [`Reason::NoRoute`], [`Reason::ForwardingDisabled`], [`Reason::TooBig`].
+    fn lookup(&mut self, question: &Lookup<F::Address>) -> Result<Way<F::Address>, Reason>;
+    /// Next hop number `index`.
+    fn next_hop(&self, index: u16) -> Option<NextHop>;
+    /// Fills a free next hop; false if it was not free.
+    fn claim_next_hop(&mut self, index: u16, hop: &NextHop) -> bool;
+    /// The kernel's routing gave this hop again under the present epoch.
+    fn confirm_next_hop(&mut self, index: u16, epoch: u32);
+
+    /// One connection given to `backend`.
+    fn count_connection(&mut self, backend: u32);
+    /// Packets carried for `backend`.
+    fn count_carried(&mut self, backend: u32, from: Side, packets: u32, bytes: u32);
+}
