@@ -1,1 +1,3 @@
-//! harness
+//! What the tests stand on. Folders and files are the tiers' own; see `tests/README.md`.
+
+pub mod net;

@@ -1,0 +1,134 @@
+//! Where everything is: the names, addresses and paths of one run, all derived from its id. Nothing here owns
+//! anything, so a second process (`lab shell`, `lab run --keep`) sees the same site as the one that built it.
+
+use super::client::Client;
+use super::gateway::Gateway;
+use super::namespace::Namespace;
+use super::nodeport::Counts;
+use super::run;
+use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+
+/// How many gateways the seed's kube_gateway_pool has.
+pub const GATEWAYS: u8 = 3;
+/// The client's address on gateway-network.
+pub const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 100);
+
+/// The topology of a run, by name.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The run's id.
+    pub id: String,
+    /// `/run/gwpool-lab/ID`.
+    pub directory: PathBuf,
+    /// The switches: one bridge a network.
+    pub fabric: Namespace,
+    /// gateway-1 to gateway-3.
+    pub gateways: Vec<Gateway>,
+    /// The web client on gateway-network.
+    pub client: Client,
+}
+
+impl Site {
+    /// The site of a run.
+    pub fn of(id: &str) -> Site {
+        let directory = run::directory(id);
+        let gateways = (1..=GATEWAYS).map(|number| {
+            let name = format!("gateway-{number}");
+            Gateway {
+                namespace: run::namespace(id, &name),
+                directory: directory.join(&name),
+                addresses_file: directory.join("addresses.yml"),
+                gateway_network: Ipv4Addr::new(10, 9, 0, number),
+                box_network: Ipv4Addr::new(192, 168, 1, number),
+                name,
+            }
+        });
+        Site {
+            id: id.to_owned(),
+            fabric: run::namespace(id, "fabric"),
+            gateways: gateways.collect(),
+            client: Client {
+                namespace: run::namespace(id, "client"),
+            },
+            directory,
+        }
+    }
+
+    /// The namespace of `client`, `fabric` or a gateway.
+    pub fn host(&self, name: &str) -> Option<&Namespace> {
+        match name {
+            "client" => Some(&self.client.namespace),
+            "fabric" => Some(&self.fabric),
+            _ => Some(
+                &self
+                    .gateways
+                    .iter()
+                    .find(|gateway| gateway.name == name)?
+                    .namespace,
+            ),
+        }
+    }
+
+    /// `gateway-NUMBER`.
+    pub fn gateway(&self, number: usize) -> &Gateway {
+        &self.gateways[number - 1]
+    }
+
+    /// The one file the seed lacks: where the pool's members are on box-network.
+    pub fn addresses_yaml(&self) -> String {
+        let mut text = String::from("kube_gateway_pool:\n  hosts:\n");
+        for gateway in &self.gateways {
+            text += &format!(
+                "    {}:\n      box-network:\n        address: {}\n",
+                gateway.name, gateway.box_network
+            );
+        }
+        text
+    }
+
+    /// What the servers of each gateway have answered so far, by port; asked over each gateway's own loopback.
+    pub fn counts(&self) -> Result<BTreeMap<String, Counts>> {
+        let port = *seed_ports()?
+            .first()
+            .context("the seed's inventory has no app port")?;
+        let ask = |gateway: &Gateway| {
+            let client = Client {
+                namespace: gateway.namespace.clone(),
+            };
+            let answer = client.get(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), "/counts")?;
+            let counts = serde_json::from_slice(&answer.body).context("reading /counts")?;
+            Ok((gateway.name.clone(), counts))
+        };
+        self.gateways.iter().map(ask).collect()
+    }
+}
+
+/// The project's root: where the seed and the built binaries are.
+pub fn project() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package tests lies in the project")
+}
+
+/// The `app.*.port` values of the seed's inventory, ascending: where the NodePorts are.
+pub fn seed_ports() -> Result<Vec<u16>> {
+    #[derive(serde::Deserialize)]
+    struct App {
+        port: u16,
+    }
+    #[derive(serde::Deserialize)]
+    struct Inventory {
+        app: BTreeMap<String, App>,
+    }
+    let path = project().join("examples/seed/inventory.yml");
+    let text =
+        std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let inventory: Inventory =
+        serde_yaml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
+    let mut ports: Vec<u16> = inventory.app.values().map(|app| app.port).collect();
+    ports.sort_unstable();
+    Ok(ports)
+}

@@ -1,0 +1,102 @@
+//! `gwpool-user stats --json`, as far as tests read it. Fields that are not here may come and go.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// What one daemon reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Stats {
+    /// The host's name in the inventory.
+    pub node: String,
+    /// Where the programs are.
+    pub datapath: Datapath,
+    /// In the order of their names.
+    pub routes: Vec<Route>,
+    /// Packets by the way they ended.
+    pub reasons: BTreeMap<String, u64>,
+}
+
+/// Where the programs are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Datapath {
+    /// Every managed interface.
+    pub interfaces: Vec<Interface>,
+}
+
+/// A managed interface.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// `native`, `generic` or `tc`.
+    pub mode: String,
+}
+
+/// A route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Route {
+    /// Its name.
+    pub name: String,
+    /// ADDRESS:PORT, each.
+    pub listen: Vec<String>,
+    /// Connections given to its backends.
+    pub connections_total: u64,
+    /// In the order of their turns.
+    pub backends: Vec<Backend>,
+}
+
+/// A backend of a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Backend {
+    /// Its host's name.
+    pub name: String,
+    /// Connections given to it.
+    pub connections_total: u64,
+}
+
+impl Stats {
+    /// The route of that name.
+    pub fn route(&self, name: &str) -> Result<&Route> {
+        self.routes
+            .iter()
+            .find(|route| route.name == name)
+            .with_context(|| format!("no route {name} in stats"))
+    }
+
+    /// What was counted under a reason; a reason that is not listed was not counted.
+    pub fn reason(&self, name: &str) -> u64 {
+        self.reasons.get(name).copied().unwrap_or(0)
+    }
+}
+
+impl Route {
+    /// The port it listens on.
+    pub fn port(&self) -> Result<u16> {
+        let listen = self
+            .listen
+            .first()
+            .with_context(|| format!("route {} listens nowhere", self.name))?;
+        let digits = listen
+            .split(['/', ' '])
+            .next()
+            .unwrap_or(listen)
+            .rsplit(':')
+            .next()
+            .unwrap_or(listen);
+        digits.parse().with_context(|| {
+            format!(
+                "route {} listens on {listen:?}, where is its port",
+                self.name
+            )
+        })
+    }
+
+    /// Connections by backend.
+    pub fn shares(&self) -> BTreeMap<String, u64> {
+        self.backends
+            .iter()
+            .map(|backend| (backend.name.clone(), backend.connections_total))
+            .collect()
+    }
+}

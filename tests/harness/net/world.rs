@@ -1,0 +1,130 @@
+//! All of it, up: a claimed run, its links, its servers and daemons. Taken down on drop, in the opposite order.
+
+use super::fabric::{self, Datapath};
+use super::gateway::{Daemon, Gateway};
+use super::nodeport::NodePorts;
+use super::run::Run;
+use super::site::{Site, seed_ports};
+use super::stats::Stats;
+use anyhow::{Context, Result, ensure};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Worlds of one process stand one at a time: two cores carry one, and timings mean something.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A site that this process built and owns.
+pub struct World {
+    /// Where everything is.
+    pub site: Site,
+    /// How the daemons attach.
+    pub datapath: Datapath,
+    daemons: BTreeMap<String, Daemon>,
+    servers: BTreeMap<String, NodePorts>,
+    _run: Run,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl World {
+    /// A run's name that no other world on this machine has.
+    pub fn fresh_id(kind: &str) -> String {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        format!(
+            "{kind}{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        )
+    }
+
+    /// The links and addresses; nothing runs there yet.
+    pub fn links(id: &str, datapath: Datapath) -> Result<World> {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = Run::claim(id)?;
+        let site = Site::of(run.id());
+        fabric::build(&site, datapath).context("building the links")?;
+        let (daemons, servers) = (BTreeMap::new(), BTreeMap::new());
+        Ok(World {
+            site,
+            datapath,
+            daemons,
+            servers,
+            _run: run,
+            _turn: turn,
+        })
+    }
+
+    /// Links and servers, and a daemon on every gateway: what most tests begin with.
+    pub fn up(datapath: Datapath) -> Result<World> {
+        let mut world = World::links(&World::fresh_id("t"), datapath)?;
+        world.serve_all()?;
+        world.start_all()?;
+        Ok(world)
+    }
+
+    /// A server at every port of the seed on one gateway, but not at those in `without`.
+    pub fn serve(&mut self, gateway: &Gateway, without: &[u16]) -> Result<()> {
+        let mut ports = seed_ports()?;
+        ports.retain(|port| !without.contains(port));
+        let servers = NodePorts::serve(&gateway.namespace, &gateway.name, &ports)
+            .with_context(|| format!("starting servers on {}", gateway.name))?;
+        self.servers.insert(gateway.name.clone(), servers);
+        Ok(())
+    }
+
+    /// A server at every port of the seed on every gateway, as NodePorts are.
+    pub fn serve_all(&mut self) -> Result<()> {
+        self.site
+            .gateways
+            .clone()
+            .iter()
+            .try_for_each(|gateway| self.serve(gateway, &[]))
+    }
+
+    /// A daemon on every gateway, started together; returns when all of them answer.
+    pub fn start_all(&mut self) -> Result<()> {
+        for gateway in &self.site.gateways {
+            self.daemons
+                .insert(gateway.name.clone(), gateway.start(self.datapath)?);
+        }
+        for daemon in self.daemons.values_mut() {
+            check_modes(self.datapath, &daemon.ready()?)?;
+        }
+        Ok(())
+    }
+
+    /// A daemon on one gateway; returns when it answers.
+    pub fn start(&mut self, gateway: &Gateway) -> Result<()> {
+        let mut daemon = gateway.start(self.datapath)?;
+        check_modes(self.datapath, &daemon.ready()?)?;
+        self.daemons.insert(gateway.name.clone(), daemon);
+        Ok(())
+    }
+
+    /// SIGKILL to the daemon of one gateway.
+    pub fn kill(&mut self, gateway: &Gateway) -> Result<()> {
+        let daemon = self.daemons.remove(&gateway.name);
+        daemon
+            .with_context(|| format!("no daemon was started on {}", gateway.name))?
+            .kill()
+    }
+}
+
+/// The lab asked for a mode: no other may be what is tried.
+fn check_modes(datapath: Datapath, stats: &Stats) -> Result<()> {
+    ensure!(
+        !stats.datapath.interfaces.is_empty(),
+        "{} manages no interface",
+        stats.node
+    );
+    for interface in &stats.datapath.interfaces {
+        let as_asked = datapath == Datapath::Auto || interface.mode == datapath.name();
+        let (node, name, mode) = (&stats.node, &interface.name, &interface.mode);
+        ensure!(
+            as_asked,
+            "{node} has {name} in mode {mode}, asked for was {}",
+            datapath.name()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,144 @@
+//! The demonstration: build, ask every route through every gateway, compare what the servers answered with what
+//! stats says, show the tables. Thirds, to the request.
+
+use anyhow::{Context, Result, ensure};
+use gwpool_harness::net::fabric::Datapath;
+use gwpool_harness::net::gateway::Gateway;
+use gwpool_harness::net::namespace::output;
+use gwpool_harness::net::site::Site;
+use gwpool_harness::net::world::World;
+use std::collections::BTreeMap;
+use std::net::SocketAddrV4;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Requests over each route through each gateway.
+const REQUESTS: u64 = 30;
+
+/// Shares of one route: backend to connections.
+type Shares = BTreeMap<String, u64>;
+
+/// Builds, shows, takes down.
+pub fn run(datapath: Datapath) -> Result<ExitCode> {
+    let world = build(&World::fresh_id("run"), datapath)?;
+    let code = show(&world.site);
+    let begin = Instant::now();
+    drop(world);
+    println!(
+        "lab: everything is taken down ({:.1} s)",
+        begin.elapsed().as_secs_f32()
+    );
+    code
+}
+
+/// Links, servers, daemons, with a line for each.
+pub fn build(id: &str, datapath: Datapath) -> Result<World> {
+    let begin = Instant::now();
+    let done = |what: &str| println!("lab: {what} ({:.1} s)", begin.elapsed().as_secs_f32());
+    let mut world = World::links(id, datapath)?;
+    done("a client and gateway-1 to gateway-3 are cabled to gateway-network and box-network");
+    world.serve_all()?;
+    done("web servers listen where the NodePorts would, on each gateway");
+    world.start_all()?;
+    done(&format!(
+        "gwpool-user runs on each gateway, datapath {}",
+        datapath.name()
+    ));
+    Ok(world)
+}
+
+/// Requests over all routes through each gateway; success if every one of them was shared out evenly.
+pub fn show(site: &Site) -> Result<ExitCode> {
+    let begin = Instant::now();
+    let mut faults = Vec::new();
+    let mut requests = 0;
+    for gateway in &site.gateways {
+        requests += drive(site, gateway, &mut faults)
+            .with_context(|| format!("through {}", gateway.name))?;
+    }
+    println!(
+        "lab: {requests} requests answered ({:.1} s)",
+        begin.elapsed().as_secs_f32()
+    );
+    for gateway in &site.gateways {
+        println!("\n{} ({})", gateway.name, gateway.gateway_network);
+        print!("{}", output(&mut gateway.user(&["stats"])?)?);
+    }
+    println!();
+    if faults.is_empty() {
+        println!("thirds, to the request: by the servers' own counts and by stats");
+        return Ok(ExitCode::SUCCESS);
+    }
+    for fault in &faults {
+        println!("NOT EVEN: {fault}");
+    }
+    Ok(ExitCode::FAILURE)
+}
+
+/// All routes through one gateway; what was not even is added to `faults`.
+fn drive(site: &Site, gateway: &Gateway, faults: &mut Vec<String>) -> Result<u64> {
+    let before = gateway.stats()?;
+    ensure!(!before.routes.is_empty(), "stats lists no route");
+    let mut requests = 0;
+    let mut served = Vec::new();
+    for route in &before.routes {
+        let port = route.port()?;
+        let host = SocketAddrV4::new(gateway.gateway_network, port);
+        let earlier = served_at(site, port)?;
+        let answers = site.client.sequential(host, REQUESTS as usize);
+        requests += answers
+            .with_context(|| format!("route {}", route.name))?
+            .len() as u64;
+        served.push((route, difference(&served_at(site, port)?, &earlier)));
+    }
+    let after = gateway.stats()?;
+    for (route, servers) in &served {
+        let counted = difference(&after.route(&route.name)?.shares(), &route.shares());
+        for (who, shares) in [("the servers", servers), ("stats", &counted)] {
+            if !is_even(shares) {
+                let (gateway, route) = (&gateway.name, &route.name);
+                faults.push(format!("{route} through {gateway}, by {who}: {shares:?}"));
+            }
+        }
+    }
+    let names: Vec<_> = served
+        .iter()
+        .map(|(route, _)| route.name.as_str())
+        .collect();
+    println!(
+        "lab: {} asked, {REQUESTS} requests each: {}",
+        gateway.name,
+        names.join(", ")
+    );
+    Ok(requests)
+}
+
+/// All were served, and no backend got two more than another.
+fn is_even(shares: &Shares) -> bool {
+    let (least, most) = (
+        shares.values().min().unwrap_or(&0),
+        shares.values().max().unwrap_or(&0),
+    );
+    shares.len() == 3 && shares.values().sum::<u64>() == REQUESTS && most - least <= 1
+}
+
+/// Connections that each gateway's server at that port has answered.
+fn served_at(site: &Site, port: u16) -> Result<Shares> {
+    let counts = site.counts()?.into_iter();
+    Ok(counts
+        .map(|(name, ports)| {
+            (
+                name,
+                ports.get(&port).copied().unwrap_or_default().connections,
+            )
+        })
+        .collect())
+}
+
+fn difference(after: &Shares, before: &Shares) -> Shares {
+    let less = |name: &String| before.get(name).copied().unwrap_or(0);
+    after
+        .iter()
+        .map(|(name, value)| (name.clone(), value - less(name)))
+        .collect()
+}
