@@ -37,21 +37,16 @@ pub fn reasons(source: &str) -> Vec<Declared> {
     .collect()
 }
 
-/// The statics that are maps: `static NAME: Kind<…> = …;`, over as many lines as it takes.
+/// The statics under `#[btf_map]`: `static NAME: Kind<…> = …;`, over as many lines as it takes.
 pub fn maps(source: &str) -> Vec<Declared> {
     let mut found = Vec::new();
     let lines: Vec<&str> = source.lines().collect();
     for (index, line) in lines.iter().enumerate() {
-        let bare = line.trim_start();
-        let bare = bare
-            .strip_prefix("pub ")
-            .or_else(|| bare.strip_prefix("pub(crate) "))
-            .unwrap_or(bare);
-        let bare = bare.strip_prefix("pub(super) ").unwrap_or(bare);
-        let Some((name, _)) = bare
-            .strip_prefix("static ")
-            .and_then(|rest| rest.split_once(':'))
-        else {
+        let is_map = index > 0 && ["#[btf_map]", "#[map]"].contains(&lines[index - 1].trim());
+        let declared = line
+            .split_once("static ")
+            .and_then(|(_, rest)| rest.split_once(':'));
+        let (true, Some((name, _))) = (is_map, declared) else {
             continue;
         };
         let end = lines[index..]

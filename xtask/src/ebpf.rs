@@ -7,6 +7,7 @@ use crate::setup::{self, Tools};
 use crate::workspace::{self, Workspace};
 use crate::{command, contract, object};
 use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -28,7 +29,7 @@ pub fn verb(workspace: &Workspace) -> Result<()> {
 
 /// The object: the one GWPOOL_BPF_OBJ names, else built (or found up to date).
 pub fn built(workspace: &Workspace) -> Result<PathBuf> {
-    if let Some(named) = env::var_os("GWPOOL_BPF_OBJ").filter(|name| !name.is_empty()) {
+    if let Some(named) = ready() {
         let named = fs::canonicalize(&named)
             .with_context(|| format!("GWPOOL_BPF_OBJ={}", named.display()))?;
         eprintln!("ebpf: {} (GWPOOL_BPF_OBJ)", named.display());
@@ -52,6 +53,18 @@ pub fn built(workspace: &Workspace) -> Result<PathBuf> {
         start.elapsed().as_secs_f64()
     );
     Ok(object)
+}
+
+/// Whether there is an object, or what builds one.
+pub fn buildable() -> Result<()> {
+    if ready().is_none() {
+        setup::build_tools()?;
+    }
+    Ok(())
+}
+
+fn ready() -> Option<OsString> {
+    env::var_os("GWPOOL_BPF_OBJ").filter(|name| !name.is_empty())
 }
 
 fn child(workspace: &Workspace, tools: &Tools, folder: &Path) -> Command {

@@ -19,7 +19,8 @@ fn the_reasons_of_the_contract_are_read() {
 #[test]
 fn a_map_is_read_over_several_lines() {
     let source = "#[btf_map]\npub static ROUTES: HashMap<u32, Route, { limits::ROUTES as usize }> = HashMap::new();\n\
-                  #[btf_map]\npub(super) static ESTABLISHED:\n    HashMap<FlowKey<V4>, Flow<V4>, 8> =\n    HashMap::new();\n";
+                  #[btf_map]\npub(super) static ESTABLISHED:\n    HashMap<FlowKey<V4>, Flow<V4>, 8> =\n    HashMap::new();\n\
+                  #[unsafe(no_mangle)]\npub static CLOCK: Global<u32> = Global::new(0);\n";
     let found = maps(source);
     let names: Vec<_> = found
         .iter()
