@@ -63,8 +63,7 @@ pub fn up(datapath: Datapath) -> Result<Site> {
 pub fn serve(datapath: Datapath) -> Result<()> {
     nix::unistd::setsid().context("leaving the terminal's session")?;
     let _world = drive::build(ID, datapath)?;
-    println!("{READY}");
-    std::io::stdout().flush()?;
+    writeln!(std::io::stdout(), "{READY}").context("saying that all is up")?;
     loop {
         // The signal thread takes everything down and ends the process.
         std::thread::park();

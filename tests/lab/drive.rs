@@ -8,6 +8,7 @@ use gwpool_harness::net::namespace::output;
 use gwpool_harness::net::site::Site;
 use gwpool_harness::net::world::World;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::SocketAddrV4;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -31,19 +32,19 @@ pub fn run(datapath: Datapath) -> Result<ExitCode> {
     code
 }
 
-/// Links, servers, daemons, with a line for each.
+/// Links, servers, daemons, with a line for each. If nobody reads the lines, nobody wants the lab: that is an error.
 pub fn build(id: &str, datapath: Datapath) -> Result<World> {
     let begin = Instant::now();
-    let done = |what: &str| println!("lab: {what} ({:.1} s)", begin.elapsed().as_secs_f32());
+    let done = |what: &str| {
+        let seconds = begin.elapsed().as_secs_f32();
+        writeln!(std::io::stdout(), "lab: {what} ({seconds:.1} s)").context("telling the progress")
+    };
     let mut world = World::links(id, datapath)?;
-    done("a client and gateway-1 to gateway-3 are cabled to gateway-network and box-network");
+    done("a client and gateway-1 to gateway-3 are cabled to gateway-network and box-network")?;
     world.serve_all()?;
-    done("web servers listen where the NodePorts would, on each gateway");
+    done("web servers listen where the NodePorts would, on each gateway")?;
     world.start_all()?;
-    done(&format!(
-        "gwpool-user runs on each gateway, datapath {}",
-        datapath.name()
-    ));
+    done(&format!("gwpool-user runs on each gateway, datapath {}", datapath.name()))?;
     Ok(world)
 }
 

@@ -77,9 +77,14 @@ impl Owner {
     /// The process with that pid, if there is one.
     fn of(pid: i32) -> Option<Owner> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in parentheses may hold blanks; the state follows it, the start time is the 20th after that.
+        // The name in parentheses may hold blanks; the state follows it, the start time is the 19th after that.
         let (_, rest) = stat.rsplit_once(") ")?;
-        let started_ticks = rest.split(' ').nth(19)?.parse().ok()?;
+        let mut fields = rest.split(' ');
+        if matches!(fields.next()?, "Z" | "X") {
+            // Dead, and nobody has asked how it ended.
+            return None;
+        }
+        let started_ticks = fields.nth(18)?.parse().ok()?;
         Some(Owner { pid, started_ticks })
     }
 
