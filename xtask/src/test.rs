@@ -3,46 +3,18 @@
 //! Which tests belong to which tier says their target's name in tests/Cargo.toml: `host_*`, `kernel_*`, `net_*`; the
 //! units of all packages are of the host tier. A tier that cannot run says SKIPPED, and fails where CI is set.
 
-use crate::setup::{self, Need};
-use crate::workspace::{Target, Workspace};
+mod count;
+mod tier;
+
+use crate::workspace::Workspace;
 use crate::{build, command, ebpf};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
+use count::{Count, counted};
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 use std::{env, fmt};
-
-/// A tier of tests, by what it needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tier {
-    /// Nothing.
-    Host,
-    /// Root, to load the programs.
-    Kernel,
-    /// Root, for network namespaces, and real peers.
-    Net,
-}
-
-const TIERS: [Tier; 3] = [Tier::Host, Tier::Kernel, Tier::Net];
-
-impl Tier {
-    fn name(self) -> &'static str {
-        match self {
-            Tier::Host => "host",
-            Tier::Kernel => "kernel",
-            Tier::Net => "net",
-        }
-    }
-}
-
-/// What one run of `cargo test` came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Count {
-    passed: u32,
-    failed: u32,
-    ignored: u32,
-}
+use tier::{TIERS, Tier, batches};
 
 /// A line of the closing table.
 struct Row {
@@ -63,7 +35,7 @@ pub fn verb(args: &[String]) -> Result<ExitCode> {
         rows: Vec::new(),
         skipped: Vec::new(),
     };
-    let mut tiers = run.runnable(&tiers);
+    let mut tiers = run.runnable(tiers);
     if let Err(error) = run.prepare(&tiers) {
         // What needs nothing is still worth running.
         eprintln!("error: {error:#}");
@@ -101,22 +73,16 @@ struct Run {
 }
 
 impl Run {
-    /// The tiers that this machine lets us run; the others are put down as skipped.
-    fn runnable(&mut self, tiers: &[Tier]) -> Vec<Tier> {
-        let mut refused = may_be_root().err().map(|error| error.to_string());
-        if refused.is_none() && tiers.contains(&Tier::Net) {
-            refused = setup::system_tools(Need::Test)
-                .err()
-                .map(|error| format!("{error:#}"));
+    /// The tiers that can run here; the others are put down as skipped.
+    fn runnable(&mut self, tiers: Vec<Tier>) -> Vec<Tier> {
+        let mut runnable = Vec::new();
+        for tier in tiers {
+            match tier.ready() {
+                Ok(()) => runnable.push(tier),
+                Err(error) => self.skipped.push((tier, format!("{error:#}"))),
+            }
         }
-        let Some(why) = refused else {
-            return tiers.to_vec();
-        };
-        let (host, others) = tiers.iter().partition(|tier| **tier == Tier::Host);
-        let others: Vec<Tier> = others;
-        self.skipped
-            .extend(others.into_iter().map(|tier| (tier, why.clone())));
-        host
+        runnable
     }
 
     /// Builds what the tests run and embed. The same environment for all tiers, or each would build anew.
@@ -142,6 +108,10 @@ impl Run {
         let batches = batches(&self.workspace.targets, tier);
         let names: Vec<&str> = batches.iter().map(|batch| batch.what.as_str()).collect();
         eprintln!("\ntest: tier {}: {}", tier.name(), names.join(", "));
+        if batches.is_empty() {
+            self.broken(tier, "has no test");
+            return Ok(());
+        }
         let start = Instant::now();
         let mut compile = self.cargo_test(tier);
         compile
@@ -214,6 +184,10 @@ impl Run {
             println!("{:<7} SKIPPED: {why}", tier.name());
             total.failed += u32::from(in_ci);
         }
+        if !self.filters.is_empty() && total == Count::default() {
+            println!("no test has {} in its name", self.filters.join(" or "));
+            total.failed = 1;
+        }
         println!("{} passed, {} failed", total.passed, total.failed);
         ExitCode::from(u8::from(total.failed > 0))
     }
@@ -241,113 +215,12 @@ impl fmt::Display for Row {
     }
 }
 
-/// What one call of `cargo test` runs: a line of the closing table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Batch {
-    what: String,
-    args: Vec<String>,
-}
-
-/// The batches of a tier: the units of all packages together, then each target by itself.
-fn batches(targets: &[Target], tier: Tier) -> Vec<Batch> {
-    let mut batches = Vec::new();
-    if tier == Tier::Host {
-        let mut args = vec!["--lib".to_owned()];
-        for bin in targets
-            .iter()
-            .filter(|target| target.kind == "bin" && target.tested)
-        {
-            args.extend(["--bin".to_owned(), bin.name.clone()]);
-        }
-        batches.push(Batch {
-            what: "units".to_owned(),
-            args,
-        });
-    }
-    let prefix = format!("{}_", tier.name());
-    for test in targets
-        .iter()
-        .filter(|target| target.kind == "test" && target.name.starts_with(&prefix))
-    {
-        batches.push(Batch {
-            what: test.name.clone(),
-            args: vec!["--test".to_owned(), test.name.clone()],
-        });
-    }
-    batches
-}
-
-/// Root, or sudo that lets us (it may ask for the password, once).
-fn may_be_root() -> Result<()> {
-    if command::is_root() {
-        return Ok(());
-    }
-    let Some(sudo) = command::find("sudo") else {
-        bail!("needs root, and there is no sudo")
-    };
-    if !Command::new(sudo)
-        .arg("-v")
-        .status()
-        .is_ok_and(|status| status.success())
-    {
-        bail!("needs root, and sudo does not let us");
-    }
-    Ok(())
-}
-
 /// The variable by which cargo is told what runs a test binary on this machine.
 fn runner_variable() -> String {
     format!(
         "CARGO_TARGET_{}_UNKNOWN_LINUX_GNU_RUNNER",
         env::consts::ARCH.to_uppercase()
     )
-}
-
-/// Runs it, shows what it says, and adds up libtest's results.
-fn counted(test: &mut Command) -> Result<Count> {
-    let mut child = test
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start cargo test")?;
-    let stdout = child.stdout.take().context("stdout is piped")?;
-    let mut count = Count::default();
-    for line in BufReader::new(stdout).lines() {
-        let line = line.context("cargo test's output")?;
-        count.add(&line);
-        println!("{line}");
-    }
-    let status = child.wait().context("cargo test")?;
-    if !status.success() && count.failed == 0 {
-        // A test process that died has no result line.
-        count.failed = 1;
-    }
-    Ok(count)
-}
-
-impl Count {
-    /// "test result: ok. 3 passed; 0 failed; 1 ignored; …"
-    fn add(&mut self, line: &str) {
-        let Some((_, fields)) = line
-            .strip_prefix("test result: ")
-            .and_then(|rest| rest.split_once(". "))
-        else {
-            return;
-        };
-        for field in fields.split(';') {
-            let mut words = field.split_whitespace();
-            let (Some(Ok(number)), Some(word)) =
-                (words.next().map(str::parse::<u32>), words.next())
-            else {
-                continue;
-            };
-            match word {
-                "passed" => self.passed += number,
-                "failed" => self.failed += number,
-                "ignored" => self.ignored += number,
-                _ => {}
-            }
-        }
-    }
 }
 
 #[cfg(test)]
