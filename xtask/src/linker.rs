@@ -64,6 +64,10 @@ pub fn install(compiler: &Compiler) -> Result<PathBuf> {
         // Speed of the linker itself does not matter, the time to build it does.
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
         .env("CARGO_PROFILE_RELEASE_DEBUG", "0");
+    if let Some(toolchain) = env::var_os("RUSTUP_TOOLCHAIN") {
+        // The linker is a program of this machine: built as xtask was.
+        install.env("RUSTUP_TOOLCHAIN", toolchain);
+    }
     command::output(&mut install)?;
     let linker = folder.join("bin/bpf-linker");
     version(&linker)?;

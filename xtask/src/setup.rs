@@ -6,6 +6,7 @@
 use crate::toolchain::{self, Compiler, OLDEST};
 use crate::{apt, command, linker};
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
@@ -173,21 +174,15 @@ fn needed(need: Need) -> impl Iterator<Item = &'static Tool> {
 /// By Debian's packages, else by rustup's component, else an error that tells all that was tried.
 fn install_compiler(mut refusals: Vec<String>) -> Result<Compiler> {
     if std::env::var_os("GWPOOL_BPF_RUSTC").is_none() {
-        let line = apt::line(COMPILER_PACKAGES);
-        let by_apt = apt::usable().and_then(|()| timed(&line, || apt::install(COMPILER_PACKAGES)));
-        if let Err(error) = by_apt {
-            refusals.push(format!("installing by apt: {error:#}"));
-            by_rustup(&mut refusals);
+        for way in [by_apt, by_rustup] {
+            refusals.extend(way());
+            match toolchain::find() {
+                Ok(compiler) => return Ok(compiler),
+                Err(still) => refusals.extend(still),
+            }
         }
-        match toolchain::find() {
-            Ok(compiler) => return Ok(compiler),
-            Err(still) => refusals.extend(
-                still
-                    .into_iter()
-                    .filter(|refusal| !refusals.contains(refusal))
-                    .collect::<Vec<_>>(),
-            ),
-        }
+        let mut seen = BTreeSet::new();
+        refusals.retain(|refusal| seen.insert(refusal.clone()));
     }
     bail!(
         "no compiler here can build `core` for BPF: it takes rustc {OLDEST} or newer with its library source.\n  {}\n\
@@ -197,8 +192,19 @@ fn install_compiler(mut refusals: Vec<String>) -> Result<Compiler> {
     )
 }
 
-/// Adds the library source to rustup's toolchains, one after the other, until one of them will do.
-fn by_rustup(refusals: &mut Vec<String>) {
+/// Debian's compiler and library source; what went wrong.
+fn by_apt() -> Vec<String> {
+    let line = apt::line(COMPILER_PACKAGES);
+    let done = apt::usable().and_then(|()| timed(&line, || apt::install(COMPILER_PACKAGES)));
+    done.err()
+        .map(|error| format!("installing by apt: {error:#}"))
+        .into_iter()
+        .collect()
+}
+
+/// The library source for rustup's toolchains, one after the other, until one of them will do; what went wrong.
+fn by_rustup() -> Vec<String> {
+    let mut refusals = Vec::new();
     for toolchain in toolchain::rustup_toolchains() {
         let mut add = Command::new("rustup");
         add.args([
@@ -209,11 +215,12 @@ fn by_rustup(refusals: &mut Vec<String>) {
             &toolchain.name,
         ]);
         match timed(&command::line(&add), || command::output(&mut add)) {
-            Ok(_) if toolchain::find().is_ok() => return,
+            Ok(_) if toolchain::find().is_ok() => break,
             Ok(_) => {}
             Err(error) => refusals.push(format!("{error:#}")),
         }
     }
+    refusals
 }
 
 /// Says what is being done, and how long it took.
