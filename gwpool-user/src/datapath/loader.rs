@@ -41,9 +41,9 @@ impl Datapath {
         Self::build(object, limits, None, None)
     }
 
-    /// The same with a clock that stands still at `tick`.
-    pub fn load_stopped(object: &[u8], limits: &Limits, tick: u32) -> Result<Self, Error> {
-        Self::build(object, limits, None, Some(tick.wrapping_add(1)))
+    /// The same with a stopped clock: `Settings::tick_shift` says the tick.
+    pub fn load_stopped(object: &[u8], limits: &Limits) -> Result<Self, Error> {
+        Self::build(object, limits, None, Some(1))
     }
 
     /// Loads with the pinned maps, those that are there as they are, the others new.

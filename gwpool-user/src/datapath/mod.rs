@@ -2,17 +2,22 @@
 //!
 //! - [`loader`]: the object into the kernel, maps adopted; [`maps`]: typed handles.
 //! - [`apply`]: maps to an image of the plan, and map writes to maps.
-//! - [`attach`]: which mode an interface gets, and the links; [`pins`]: where they outlive the daemon.
+//! - [`mode`]: which way of attaching an interface gets; [`attach`]: the links; [`pins`]: where they outlive the daemon.
 //! - [`flows`]: the flow tables walked ([`batch`]); [`expiry`] and [`sweep`]: what is over, and its removal.
 //! - [`counters`]: what the programs counted.
 
 mod apply;
+pub mod attach;
 mod batch;
+mod counters;
 mod error;
+mod expiry;
 pub mod flows;
 pub mod loader;
 pub mod maps;
+pub mod mode;
 pub mod pins;
+pub mod sweep;
 
 pub use error::Error;
 pub use loader::{Datapath, OBJECT};
