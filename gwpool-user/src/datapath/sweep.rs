@@ -27,6 +27,8 @@ pub struct Sweep {
     flows: HashMap<FlowKey<V4>, (u16, Option<u16>)>,
     next_hops: BTreeSet<u32>,
     backends: BTreeSet<u32>,
+    /// The table was nearly full: closing flows go early.
+    crowded: bool,
 }
 
 /// What a pass did.
@@ -63,7 +65,6 @@ impl Sweep {
         datapath: &mut Datapath,
         retired: &BTreeSet<u32>,
         capacity: u32,
-        crowded: &mut bool,
     ) -> Result<Swept, Error> {
         let settings = datapath
             .maps
@@ -71,7 +72,7 @@ impl Sweep {
             .get(&0, 0)
             .map_err(read("SETTINGS"))?;
         let now = datapath.tick()?;
-        let timers = Timers::of(&settings, *crowded);
+        let timers = Timers::of(&settings, self.crowded);
         let mut found = Found::default();
         let walk = datapath.flows.each_established(|key, flow| {
             found.entries += 1;
@@ -81,7 +82,7 @@ impl Sweep {
             }
         });
         walk.await?;
-        *crowded = found.entries / 2 > u64::from(capacity) * 9 / 10;
+        self.crowded = found.entries / 2 > u64::from(capacity) * 9 / 10;
         let stale = stale_next_hops(datapath, settings.epoch)?;
         if !stale.is_empty() || !retired.is_empty() {
             datapath

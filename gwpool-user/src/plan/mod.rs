@@ -4,7 +4,7 @@
 //! - [`image`]: what the maps hold, as values, and the writes that change it.
 //! - [`wanted`]: a plan laid on a host: the maps as they should be, ids staying put ([`slots`]: runs of backends).
 //! - [`diff`]: what runs now and what should run, to an ordered list of map writes; pure.
-//! - [`neighbours`]: whom the kernel should always know the way to.
+//! - [`neighbours`]: whom the kernel should always know the way to; [`warnings`]: what will not go well on this host.
 
 pub mod diff;
 mod error;
@@ -17,6 +17,7 @@ pub mod neighbours;
 pub mod plan;
 mod slots;
 mod wanted;
+pub mod warnings;
 
 pub use diff::{Difference, diff};
 pub use error::Error;

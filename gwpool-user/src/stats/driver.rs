@@ -1,0 +1,224 @@
+//! The daemon's socket: a line of JSON in, a line of JSON out, as often as the client likes.
+//!
+//! Requests are read here, bounded in length, time and number, and handed to the daemon one by one; a client that
+//! is slow to ask or to read delays nobody but itself.
+
+use serde_json::{Value, json};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream as Client;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
+
+/// Longest request, bytes.
+const REQUEST_BYTES: u64 = 4096;
+/// Clients at a time; more wait.
+const CLIENTS: usize = 32;
+/// For a client to ask, and to take its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What goes wrong at the socket.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody listens.
+    #[error("no gwpool daemon runs here (looked at {path}): start it with gwpool-user run", path = path.display())]
+    NoDaemon {
+        /// The socket looked for.
+        path: PathBuf,
+    },
+    /// Somebody else listens.
+    #[error(
+        "a gwpool daemon already runs here (it answers at {path}); stop it with gwpool-user stop, or give this one \
+         its own --runtime-dir and --pin-dir",
+        path = path.display()
+    )]
+    Runs {
+        /// Its socket.
+        path: PathBuf,
+    },
+    /// Anything else.
+    #[error("socket {path}: {what}", path = path.display())]
+    Socket {
+        /// The socket.
+        path: PathBuf,
+        /// What was being done.
+        what: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The daemon understood, and says no.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// The socket's path.
+pub fn socket(runtime_dir: &Path) -> PathBuf {
+    runtime_dir.join("gwpool.sock")
+}
+
+/// What a client wants of the daemon.
+#[derive(Debug)]
+pub struct Request {
+    /// As it came.
+    pub body: Value,
+    /// Where the answer goes; the client may have left.
+    pub answer: oneshot::Sender<Value>,
+}
+
+/// Takes the place at the socket; a file that a killed daemon left is replaced.
+pub fn listen(runtime_dir: &Path) -> Result<UnixListener, Error> {
+    let path = socket(runtime_dir);
+    let failed = |what| {
+        let path = path.clone();
+        move |source| Error::Socket { path, what, source }
+    };
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(runtime_dir);
+    made.map_err(failed("cannot create its directory"))?;
+    if Client::connect(&path).is_ok() {
+        return Err(Error::Runs { path });
+    }
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed("cannot replace it")(error));
+        }
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path).map_err(failed("cannot listen"))?;
+    fs::set_permissions(&path, Permissions::from_mode(0o660))
+        .map_err(failed("cannot set its mode"))?;
+    Ok(listener)
+}
+
+/// Serves clients until the daemon no longer takes requests.
+pub async fn serve(listener: UnixListener, requests: mpsc::Sender<Request>) {
+    let places = Arc::new(Semaphore::new(CLIENTS));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let Ok((client, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: those of other clients come free.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        if requests.is_closed() {
+            return;
+        }
+        let requests = requests.clone();
+        tokio::spawn(async move {
+            // A client that breaks off has nobody to tell.
+            let _ = converse(client, &requests).await;
+            drop(place);
+        });
+    }
+}
+
+async fn converse(client: UnixStream, requests: &mpsc::Sender<Request>) -> io::Result<()> {
+    let (reader, mut writer) = client.into_split();
+    let mut reader = tokio::io::BufReader::new(reader);
+    loop {
+        let mut line = Vec::new();
+        // A new bound for each line.
+        let mut bounded = (&mut reader).take(REQUEST_BYTES);
+        let read = bounded.read_until(b'\n', &mut line);
+        if timeout(PATIENCE, read).await?? == 0 {
+            return Ok(());
+        }
+        let complete = line.last() == Some(&b'\n');
+        let answer = match serde_json::from_slice(&line) {
+            Ok(body) if complete => ask_daemon(body, requests).await,
+            Ok(_) => refusal("the request does not end with a newline"),
+            Err(error) => refusal(&format!("the request is not JSON: {error}")),
+        };
+        let mut text = answer.to_string();
+        text.push('\n');
+        timeout(PATIENCE, writer.write_all(text.as_bytes())).await??;
+        if !complete {
+            return Ok(());
+        }
+    }
+}
+
+async fn ask_daemon(body: Value, requests: &mpsc::Sender<Request>) -> Value {
+    let (answer, answered) = oneshot::channel();
+    let gone = || refusal("the daemon is stopping");
+    if requests.send(Request { body, answer }).await.is_err() {
+        return gone();
+    }
+    answered.await.unwrap_or_else(|_| gone())
+}
+
+/// The answer that means no.
+pub fn refusal(why: &str) -> Value {
+    json!({ "error": why })
+}
+
+/// Asks a running daemon.
+pub fn ask(runtime_dir: &Path, request: &Value) -> Result<Value, Error> {
+    let path = socket(runtime_dir);
+    let failed = |what| {
+        let path = path.clone();
+        move |source| Error::Socket { path, what, source }
+    };
+    let mut client = connect(&path)?;
+    let line = format!("{request}\n");
+    client
+        .write_all(line.as_bytes())
+        .map_err(failed("cannot ask"))?;
+    let mut answer = String::new();
+    BufReader::new(client)
+        .read_line(&mut answer)
+        .map_err(failed("no answer"))?;
+    let answer: Value = serde_json::from_str(&answer)
+        .map_err(|error| failed("the answer is not JSON")(io::Error::other(error)))?;
+    match answer.get("error").and_then(Value::as_str) {
+        Some(why) => Err(Error::Refused(why.to_owned())),
+        None => Ok(answer),
+    }
+}
+
+/// Asks the daemon to stop and returns when it is gone; its connections close as it exits.
+pub fn stop(runtime_dir: &Path) -> Result<(), Error> {
+    let path = socket(runtime_dir);
+    let failed = |what| {
+        let path = path.clone();
+        move |source| Error::Socket { path, what, source }
+    };
+    let mut client = connect(&path)?;
+    client
+        .write_all(b"{\"verb\":\"stop\"}\n")
+        .map_err(failed("cannot ask"))?;
+    io::copy(&mut client, &mut io::sink()).map_err(failed("cannot wait for the daemon's end"))?;
+    Ok(())
+}
+
+fn connect(path: &Path) -> Result<Client, Error> {
+    match Client::connect(path) {
+        Ok(client) => Ok(client),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
+            Err(Error::NoDaemon {
+                path: path.to_owned(),
+            })
+        }
+        Err(source) => Err(Error::Socket {
+            path: path.to_owned(),
+            what: "cannot connect",
+            source,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! A real socket in a directory of its own, with clients that are slow, wrong or too many.
+
+use super::*;
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("gwpool-{name}-{}", std::process::id()));
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Answers every request with itself.
+async fn echo(listener: UnixListener) {
+    let (sender, mut requests) = mpsc::channel::<Request>(1);
+    tokio::spawn(serve(listener, sender));
+    while let Some(request) = requests.recv().await {
+        let _ = request.answer.send(json!({ "asked": request.body }));
+    }
+}
+
+async fn ask_in_thread(folder: PathBuf, request: Value) -> Result<Value, Error> {
+    tokio::task::spawn_blocking(move || ask(&folder, &request))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_question_is_answered_while_slow_clients_dawdle() {
+    let folder = Folder::new("slow");
+    tokio::spawn(echo(listen(&folder.0).unwrap()));
+    let mut slow = Client::connect(socket(&folder.0)).unwrap();
+    slow.write_all(b"{\"verb\":").unwrap();
+    let answer = ask_in_thread(folder.0.clone(), json!({"verb": "stats"}))
+        .await
+        .unwrap();
+    assert_eq!(answer, json!({"asked": {"verb": "stats"}}));
+}
+
+#[tokio::test]
+async fn nonsense_is_refused_and_said() {
+    let folder = Folder::new("nonsense");
+    tokio::spawn(echo(listen(&folder.0).unwrap()));
+    let path = socket(&folder.0);
+    let answers = |bytes: Vec<u8>| {
+        let path = path.clone();
+        tokio::task::spawn_blocking(move || {
+            let mut client = Client::connect(path).unwrap();
+            client.write_all(&bytes).unwrap();
+            let mut line = String::new();
+            BufReader::new(client).read_line(&mut line).unwrap();
+            line
+        })
+    };
+    let wrong = answers(b"what?\n".to_vec()).await.unwrap();
+    assert!(wrong.contains("not JSON"), "{wrong}");
+    let long = answers(vec![b' '; 2 * REQUEST_BYTES as usize])
+        .await
+        .unwrap();
+    assert!(long.contains("error"), "{long}");
+}
+
+#[tokio::test]
+async fn one_daemon_at_a_time_and_a_dead_ones_socket_is_taken_over() {
+    let folder = Folder::new("twice");
+    let first = listen(&folder.0).unwrap();
+    assert!(matches!(listen(&folder.0), Err(Error::Runs { .. })));
+    drop(first);
+    listen(&folder.0).unwrap();
+}
+
+#[test]
+fn without_a_daemon_the_place_looked_at_is_said() {
+    let folder = Folder::new("none");
+    let error = ask(&folder.0, &json!({"verb": "stats"}))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(&socket(&folder.0).display().to_string()),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_socket_is_for_its_group() {
+    let folder = Folder::new("mode");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let _entered = runtime.enter();
+    let _listener = listen(&folder.0).unwrap();
+    let mode = fs::metadata(socket(&folder.0))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o660);
+}

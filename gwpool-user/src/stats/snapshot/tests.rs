@@ -1,0 +1,126 @@
+//! The shape that dashboards hang on, name by name.
+
+use super::*;
+use crate::plan::{self, Image, Limits, Protocol};
+use gwpool_common::net::V4;
+use gwpool_common::route;
+use serde_json::{Value, json};
+
+/// A route with two backends, 12 connections taken, one of them by a backend that the plan no longer has.
+pub fn example() -> Snapshot {
+    let backend = |name: &str, last| plan::Backend {
+        name: name.to_owned(),
+        address: Some(Ipv4Addr::new(192, 168, 1, last)),
+        port: 30082,
+    };
+    let plan = Plan {
+        node: "gateway-1".to_owned(),
+        datapath: plan::Datapath::Auto,
+        networks: Vec::new(),
+        routes: vec![plan::Route {
+            name: "dash".to_owned(),
+            mode: "http".to_owned(),
+            protocol: Protocol::Tcp,
+            listen: vec![
+                ListenAddress::Any,
+                ListenAddress::One(Ipv4Addr::new(10, 0, 0, 1)),
+            ],
+            port: 30082,
+            network: "box-network".to_owned(),
+            backends: vec![backend("gateway-1", 1), backend("gateway-2", 2)],
+            enabled: true,
+        }],
+        peers: Vec::new(),
+        limits: Limits {
+            flows: 64,
+            ..Limits::default()
+        },
+    };
+    let mut image = Image::default();
+    for id in 1..=3u8 {
+        let address: V4 = [192, 168, 1, id];
+        image.backends.insert(
+            u32::from(id),
+            route::Backend {
+                address,
+                route: 5,
+                ..Default::default()
+            },
+        );
+    }
+    image.names.insert(5, "dash".to_owned());
+    image.routes.insert(
+        5,
+        MapRoute {
+            flags: MapRoute::ENABLED,
+            slot_first: 0,
+            slot_count: 2,
+        },
+    );
+    image.slots = vec![1, 2];
+    let carried = |connections| Counters {
+        connections,
+        to_backend_packets: 10 * connections,
+        to_backend_bytes: 1000 * connections,
+        to_client_packets: 20 * connections,
+        to_client_bytes: 2000 * connections,
+    };
+    let census = Census {
+        active: BTreeMap::from([(2, 3)]),
+        established: 3,
+        embryonic: 1,
+    };
+    Snapshot::of(&Sources {
+        plan: &plan,
+        image: &image,
+        uptime_seconds: 61,
+        modes: &BTreeMap::from([("box-network".to_owned(), Mode::Tc)]),
+        counters: &BTreeMap::from([(1, carried(6)), (2, carried(5)), (3, carried(1))]),
+        reasons: &[(Reason::ToBackend, 120), (Reason::Malformed, 0)],
+        census: &census,
+    })
+}
+
+#[test]
+fn every_field_has_the_name_and_shape_of_the_contract() {
+    let backend = |name: &str, last: u8, connections: u64, active: u64| {
+        json!({
+            "name": name, "address": format!("192.168.1.{last}"), "port": 30082, "state": "up",
+            "connections_total": connections, "flows_active": active,
+            "to_backend": {"packets": 10 * connections, "bytes": 1000 * connections},
+            "to_client": {"packets": 20 * connections, "bytes": 2000 * connections},
+        })
+    };
+    let expected = json!({
+        "node": "gateway-1",
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": 61,
+        "datapath": {
+            "interfaces": [{"name": "box-network", "mode": "tc"}],
+            "flows": {"established": 3, "embryonic": 1, "capacity": 64},
+        },
+        "routes": [{
+            "name": "dash", "protocol": "tcp", "listen": ["*:30082", "10.0.0.1:30082"], "enabled": true,
+            "connections_total": 12,
+            "backends": [backend("gateway-1", 1, 6, 0), backend("gateway-2", 2, 5, 3)],
+        }],
+        "nat": {
+            "sources": [], "addresses": [], "mappings": {"tcp": 0, "udp": 0, "icmp": 0, "other": 0},
+            "allocation_failures_total": 0, "leaks_prevented_total": 0,
+        },
+        "vrrp": [],
+        "reasons": {"to_backend": 120, "malformed": 0},
+    });
+    assert_eq!(serde_json::to_value(example()).unwrap(), expected);
+}
+
+#[test]
+fn an_answer_with_fields_of_a_later_version_is_understood() {
+    let mut value: Value = serde_json::to_value(example()).unwrap();
+    value["later"] = json!(1);
+    value["routes"][0]["backends"][0]["weight"] = json!(2);
+    assert_eq!(
+        serde_json::from_value::<Snapshot>(value).unwrap(),
+        example()
+    );
+}

@@ -1,0 +1,126 @@
+//! A snapshot as a person reads it: interfaces, routes with their backends, and the reasons that were met.
+
+use super::snapshot::{Route, Snapshot};
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, Table};
+
+/// The whole text, with a newline at its end. `route`: only this one.
+pub fn render(snapshot: &Snapshot, route: Option<&str>) -> String {
+    let routes: Vec<&Route> = snapshot
+        .routes
+        .iter()
+        .filter(|known| route.is_none_or(|name| known.name == name))
+        .collect();
+    let mut text = String::new();
+    if route.is_none() {
+        text.push_str(&head(snapshot));
+    }
+    text.push_str(&lines(&backends(&routes)));
+    let met: Vec<_> = snapshot
+        .reasons
+        .iter()
+        .filter(|(_, packets)| **packets != 0)
+        .collect();
+    if route.is_none() && !met.is_empty() {
+        let mut table = columns(&["REASON", "PACKETS"], 1);
+        for (reason, packets) in met {
+            table.add_row([reason.clone(), packets.to_string()]);
+        }
+        text.push('\n');
+        text.push_str(&lines(&table));
+    }
+    text
+}
+
+fn head(snapshot: &Snapshot) -> String {
+    let flows = &snapshot.datapath.flows;
+    let interfaces: Vec<_> = snapshot
+        .datapath
+        .interfaces
+        .iter()
+        .map(|interface| format!("{} ({})", interface.name, interface.mode))
+        .collect();
+    format!(
+        "{}, gwpool {}, up {}\ninterfaces: {}\nflows: {} established of {}, {} embryonic\n\n",
+        snapshot.node,
+        snapshot.version,
+        duration(snapshot.uptime_seconds),
+        if interfaces.is_empty() {
+            "none".to_owned()
+        } else {
+            interfaces.join(", ")
+        },
+        flows.established,
+        flows.capacity,
+        flows.embryonic,
+    )
+}
+
+fn backends(routes: &[&Route]) -> Table {
+    let head = [
+        "ROUTE", "LISTEN", "BACKEND", "ADDRESS", "STATE", "CONNS", "ACTIVE", "PACKETS>", "BYTES>",
+        "<PACKETS", "<BYTES",
+    ];
+    let mut table = columns(&head, 5);
+    for route in routes {
+        let listen = format!("{}/{}", route.listen.join(","), route.protocol);
+        let name = if route.enabled {
+            route.name.clone()
+        } else {
+            format!("{} (off)", route.name)
+        };
+        for (number, backend) in route.backends.iter().enumerate() {
+            let first = number == 0;
+            table.add_row([
+                if first { name.clone() } else { String::new() },
+                if first { listen.clone() } else { String::new() },
+                backend.name.clone(),
+                format!("{}:{}", backend.address, backend.port),
+                backend.state.clone(),
+                backend.connections_total.to_string(),
+                backend.flows_active.to_string(),
+                backend.to_backend.packets.to_string(),
+                backend.to_backend.bytes.to_string(),
+                backend.to_client.packets.to_string(),
+                backend.to_client.bytes.to_string(),
+            ]);
+        }
+        if route.backends.is_empty() {
+            table.add_row([name, listen, "(no backend)".to_owned()]);
+        }
+    }
+    table
+}
+
+/// A table without lines; from column `numbers` on, what stands there is a number.
+fn columns(head: &[&str], numbers: usize) -> Table {
+    let mut table = Table::new();
+    table.load_preset(NOTHING).set_header(head);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+        if column.index >= numbers {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn lines(table: &Table) -> String {
+    table
+        .lines()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
+}
+
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

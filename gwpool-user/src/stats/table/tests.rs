@@ -1,0 +1,52 @@
+//! The table, letter by letter.
+
+use super::*;
+use crate::stats::snapshot::tests::example;
+
+#[test]
+fn a_person_reads_this() {
+    let version = env!("CARGO_PKG_VERSION");
+    let expected = format!(
+        "\
+gateway-1, gwpool {version}, up 1 min 1 s
+interfaces: box-network (tc)
+flows: 3 established of 64, 1 embryonic
+
+"
+    );
+    let text = render(&example(), None);
+    assert!(text.starts_with(&expected), "{text}");
+    let lines: Vec<Vec<&str>> = text
+        .lines()
+        .skip(4)
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[0][..4], ["ROUTE", "LISTEN", "BACKEND", "ADDRESS"]);
+    let first =
+        "dash *:30082,10.0.0.1:30082/tcp gateway-1 192.168.1.1:30082 up 6 0 60 6000 120 12000";
+    assert_eq!(lines[1].join(" "), first);
+    assert_eq!(
+        lines[2].join(" "),
+        "gateway-2 192.168.1.2:30082 up 5 3 50 5000 100 10000"
+    );
+    assert_eq!(
+        lines[4..],
+        [vec!["REASON", "PACKETS"], vec!["to_backend", "120"]]
+    );
+}
+
+#[test]
+fn one_route_alone_has_neither_head_nor_reasons() {
+    let text = render(&example(), Some("dash"));
+    assert!(
+        text.starts_with("ROUTE") && text.lines().count() == 3,
+        "{text}"
+    );
+    assert_eq!(render(&example(), Some("other")).lines().count(), 1);
+}
+
+#[test]
+fn uptimes_are_short() {
+    let said = [59, 61, 3_700, 90_000].map(duration);
+    assert_eq!(said, ["59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
+}
