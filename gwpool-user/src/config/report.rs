@@ -1,0 +1,317 @@
+//! What is said about the input: where, what was wanted, what was found, what to do.
+//!
+//! Everything that reads the input is handed one [`Findings`] and goes on after an error where it can, so that one
+//! run of `check` tells them all. Errors are values with context; only here do they become text.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A place in the input. Line 0: the file, or the command line, as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// The path as the operator wrote it, or the option the text came by.
+    pub file: Arc<str>,
+    /// From 1.
+    pub line: u32,
+    /// In characters, from 1.
+    pub column: u32,
+}
+
+impl Place {
+    /// The file as a whole.
+    pub fn whole(file: &str) -> Place {
+        Place {
+            file: file.into(),
+            line: 0,
+            column: 0,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}", self.file),
+            line => write!(f, "{}:{}:{}", self.file, line, self.column),
+        }
+    }
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Cause {
+    /// The file system says no.
+    #[error("wanted a readable file, found: {0}")]
+    Unreadable(String),
+    /// A value of the wrong kind, or out of its range.
+    #[error("wanted {wanted}, found {found}{}", then(advice))]
+    Wanted {
+        /// What would do.
+        wanted: String,
+        /// What is there.
+        found: String,
+        /// What to do.
+        advice: String,
+    },
+    /// A key nobody reads.
+    #[error("wanted a key of {whose}, found `{key}`; {advice}")]
+    UnknownKey {
+        /// The key as written.
+        key: String,
+        /// Whose keys are known.
+        whose: String,
+        /// The nearest known one, or all.
+        advice: String,
+    },
+    /// One key twice in one map.
+    #[error("wanted each key once, found `{key}` again (first at {first}); remove one")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+        /// Where it is first.
+        first: Place,
+    },
+    /// gwpool's word, but for later.
+    #[error("`{what}` is known, but not served yet (see README, limits); remove it")]
+    NotServed {
+        /// The key, or the key and its value.
+        what: String,
+    },
+    /// A variable, group or host that is not there.
+    #[error("wanted {what}, found none{}", then(advice))]
+    Undefined {
+        /// The name and what it should be.
+        what: String,
+        /// The nearest there is.
+        advice: String,
+    },
+    /// A template that cannot be rendered.
+    #[error("the template `{template}` fails: {reason}")]
+    Template {
+        /// As written.
+        template: String,
+        /// The engine's words.
+        reason: String,
+    },
+    /// Ansible's rule: a dict given twice is replaced, not merged.
+    #[error(
+        "`{name}` replaces the one at {first}, as in Ansible, and loses {}; repeat them here",
+        quoted(lost)
+    )]
+    KeysLost {
+        /// The variable.
+        name: String,
+        /// What the winner lacks.
+        lost: Vec<String>,
+        /// Where the loser is.
+        first: Place,
+    },
+    /// Two that exclude each other.
+    #[error("{what}, like {other} ({first}); change one")]
+    Clash {
+        /// This one, as the start of a sentence.
+        what: String,
+        /// The other one.
+        other: String,
+        /// Where it is.
+        first: Place,
+    },
+    /// A host that cannot be reached.
+    #[error(
+        "wanted the address of `{host}` on `{network}`, found none ({reason}); give the host variable \
+         `{network}: {{address: A}}`, or `ansible_host`, or a name that resolves"
+    )]
+    NoAddress {
+        /// The host.
+        host: String,
+        /// The network.
+        network: String,
+        /// The resolver's words.
+        reason: String,
+    },
+    /// An address no other host can be reached by.
+    #[error(
+        "wanted an address by which `{host}` is reached on `{network}`, found {address} ({source_name}); give the \
+         host variable `{network}: {{address: A}}`"
+    )]
+    BadAddress {
+        /// The host.
+        host: String,
+        /// The network.
+        network: String,
+        /// What was found.
+        address: Ipv4Addr,
+        /// Who said so.
+        source_name: String,
+    },
+    /// More than a table holds.
+    #[error("wanted at most {most} {what}, found {found}; {advice}")]
+    TooMany {
+        /// What is counted.
+        what: String,
+        /// How many there are.
+        found: usize,
+        /// How many may be.
+        most: u64,
+        /// The key that moves the limit, if one does.
+        advice: String,
+    },
+}
+
+impl Cause {
+    /// [`Cause::Wanted`]; the advice may be empty.
+    pub fn wanted(
+        wanted: impl Into<String>,
+        found: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Cause {
+        let (wanted, found, advice) = (wanted.into(), found.into(), advice.into());
+        Cause::Wanted {
+            wanted,
+            found,
+            advice,
+        }
+    }
+}
+
+fn then(advice: &str) -> String {
+    if advice.is_empty() {
+        String::new()
+    } else {
+        format!("; {advice}")
+    }
+}
+
+fn quoted(keys: &[String]) -> String {
+    let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    keys.join(", ")
+}
+
+/// An error and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{at}: {cause}")]
+pub struct Problem {
+    /// Where.
+    pub at: Place,
+    /// What.
+    pub cause: Cause,
+}
+
+/// Something that is read, but worth saying once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Where it was met first.
+    pub at: Place,
+    /// What.
+    pub text: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.at, self.text)
+    }
+}
+
+/// Why there is no plan: every error found, one a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// In the order they were found; never empty.
+    pub errors: Vec<Problem>,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.errors.iter().map(Problem::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Report {}
+
+/// What was found so far. Shared: templates are rendered inside the template engine's own values.
+#[derive(Debug, Default)]
+pub struct Findings {
+    errors: Mutex<Vec<Problem>>,
+    notes: Mutex<Vec<Note>>,
+}
+
+impl Findings {
+    /// Adds an error, once.
+    pub fn error(&self, at: &Place, cause: Cause) {
+        self.problem(Problem {
+            at: at.clone(),
+            cause,
+        });
+    }
+
+    /// Adds an error, once.
+    pub fn problem(&self, problem: Problem) {
+        let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if !errors.contains(&problem) {
+            errors.push(problem);
+        }
+    }
+
+    /// Adds a note; the same text elsewhere is not said again.
+    pub fn note(&self, at: &Place, text: String) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        if notes.iter().all(|note| note.text != text) {
+            notes.push(Note {
+                at: at.clone(),
+                text,
+            });
+        }
+    }
+
+    /// The notes, or every error there is.
+    pub fn verdict(&self) -> Result<Vec<Note>, Report> {
+        let errors = self
+            .errors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        if errors.is_empty() {
+            Ok(self
+                .notes
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone())
+        } else {
+            Err(Report { errors })
+        }
+    }
+}
+
+/// "did you mean", or what there is to choose from.
+pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    match known.iter().min_by_key(|other| distance(word, other)) {
+        None => String::new(),
+        Some(nearest) if distance(word, nearest) <= 1 + word.chars().count() / 4 => {
+            format!("did you mean `{nearest}`?")
+        }
+        Some(_) if known.len() <= 24 => format!("there are: {}", known.join(", ")),
+        Some(_) => String::new(),
+    }
+}
+
+/// Letters to change, add, remove or swap with the next, to come from one word to the other.
+fn distance(from: &str, to: &str) -> usize {
+    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
+    let mut rows = vec![(0..=to.len()).collect::<Vec<usize>>()];
+    for i in 1..=from.len() {
+        let mut row = vec![i];
+        for j in 1..=to.len() {
+            let changed = rows[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
+            let mut best = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[from.len()][to.len()]
+}

@@ -1,0 +1,84 @@
+//! The whole way, files to plan, on the seed and on small inventories written for the purpose.
+//!
+//! [`Files`] is a folder of its own that goes away again; messages are compared without its path.
+#![expect(clippy::unwrap_used, reason = "a test may end by panic")]
+
+mod precedence;
+mod refusals;
+mod seed;
+
+use super::*;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Files of one test.
+struct Files(PathBuf);
+
+impl Files {
+    fn new(files: &[(&str, &str)]) -> Files {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder =
+            std::env::temp_dir().join(format!("gwpool-config-{}-{number}", std::process::id()));
+        for (name, text) in files {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        Files(folder)
+    }
+
+    /// `-i` and `-e` by their names; `-e` texts may begin with `@NAME`.
+    fn sources(&self, inventories: &[&str], extra: &[&str], node: &str) -> Sources {
+        let extra = extra.iter().map(|option| match option.strip_prefix('@') {
+            Some(name) => format!("@{}", self.0.join(name).display()),
+            None => (*option).to_owned(),
+        });
+        Sources {
+            inventories: inventories.iter().map(|name| self.0.join(name)).collect(),
+            extra: extra.collect(),
+            node: Some(node.to_owned()),
+        }
+    }
+
+    /// A report without the folder's path, one error a line.
+    fn lines(&self, report: &Report) -> Vec<String> {
+        let folder = format!("{}/", self.0.display());
+        report
+            .to_string()
+            .replace(&folder, "")
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // A folder left behind harms no other test.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A resolver that knows nobody.
+fn nobody(_: &str) -> Result<Vec<Ipv4Addr>, String> {
+    Err("no such name".to_owned())
+}
+
+/// Loads `hosts.yml`, given with `-i`, and `-e` texts, for `gateway-1`.
+fn load_one(text: &str, extra: &[&str]) -> Result<Loaded, Vec<String>> {
+    let files = Files::new(&[("hosts.yml", text)]);
+    let sources = files.sources(&["hosts.yml"], extra, "gateway-1");
+    load_with(&sources, &nobody).map_err(|report| files.lines(&report))
+}
+
+/// An inventory of two gateways with the lines of one route `web`, indented by four.
+fn with_route(lines: &[&str]) -> String {
+    let route: String = lines.iter().map(|line| format!("      {line}\n")).collect();
+    format!(
+        "kube:\n  hosts:\n    gateway-1:\n    gateway-2: {{ansible_host: 10.0.0.2}}\nproxies:\n  target: {{group: kube}}\n  \
+         routes:\n    web:\n{route}"
+    )
+}
