@@ -1,6 +1,6 @@
 //! The ground the net tier stands on, without gwpool: cables, offloads, servers, clients and the peers' counts do what
 //! the other tests take for granted, and nothing is left behind. A failure here explains failures elsewhere.
-#![allow(clippy::unwrap_used, reason = "a test may end by panic")]
+#![expect(clippy::unwrap_used, reason = "a test may end by panic")]
 
 use anyhow::Result;
 use gwpool_harness::net::fabric::Datapath;
@@ -8,6 +8,7 @@ use gwpool_harness::net::ledger::{Ledger, tcp};
 use gwpool_harness::net::namespace;
 use gwpool_harness::net::payload::Payload;
 use gwpool_harness::net::site::{Site, seed_ports};
+use gwpool_harness::net::transfer::{Load, Progress, Transfer, download, upload};
 use gwpool_harness::net::world::World;
 use std::net::SocketAddrV4;
 
@@ -64,24 +65,25 @@ fn concurrent_clients_use_every_cpu_and_many_ports() -> Result<()> {
 }
 
 #[test]
-fn a_long_body_arrives_as_sha256sum_expects_it() -> Result<()> {
-    const BYTES: u64 = 10_000_001;
+fn a_long_body_arrives_whole_each_way() -> Result<()> {
     let world = links_and_servers(Datapath::Native)?;
-    let url = format!("http://{}/bytes/{BYTES}", front(&world.site, 2));
-    let line = world
-        .site
-        .client
-        .namespace
-        .run("sh", &["-c", &format!("curl -sS {url} | sha256sum")])?;
-    assert_eq!(
-        line.split(' ').next(),
-        Some(Payload::sha256(BYTES).as_str())
-    );
-    let line = world.site.client.namespace.run(
-        "sh",
-        &["-c", &format!("curl -sS {url} | curl -sS -T - {url}")],
-    )?;
-    assert_eq!(line.trim(), Payload::sha256(BYTES));
+    let (client, host) = (&world.site.client.namespace, front(&world.site, 2));
+    let load = Load {
+        bytes: 10_000_001,
+        rate: 0,
+    };
+    let sha256 = Payload::sha256(load.bytes);
+    let expected = Transfer {
+        backend: "gateway-2".into(),
+        sha256: sha256.clone(),
+    };
+    let progress = Progress::default();
+    assert_eq!(download(client, host, load, &progress)?, expected);
+    assert_eq!(progress.bytes(), load.bytes);
+    assert_eq!(upload(client, host, load, &Progress::default())?, expected);
+    let pipe = format!("curl -sS http://{host}/bytes/{} | sha256sum", load.bytes);
+    let line = client.run("sh", &["-c", &pipe])?;
+    assert_eq!(line.split(' ').next(), Some(sha256.as_str()));
     Ok(())
 }
 

@@ -9,12 +9,13 @@ use gwpool_harness::net::site::Site;
 use gwpool_harness::net::world::World;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::SocketAddrV4;
 use std::process::ExitCode;
 use std::time::Instant;
 
 /// Requests over each route through each gateway.
 const REQUESTS: u64 = 30;
+/// What is wrong with one route is mostly wrong with all.
+const FAULTS_SHOWN: usize = 6;
 
 /// Shares of one route: backend to connections.
 type Shares = BTreeMap<String, u64>;
@@ -44,7 +45,10 @@ pub fn build(id: &str, datapath: Datapath) -> Result<World> {
     world.serve_all()?;
     done("web servers listen where the NodePorts would, on each gateway")?;
     world.start_all()?;
-    done(&format!("gwpool-user runs on each gateway, datapath {}", datapath.name()))?;
+    done(&format!(
+        "gwpool-user runs on each gateway, datapath {}",
+        datapath.name()
+    ))?;
     Ok(world)
 }
 
@@ -70,8 +74,11 @@ pub fn show(site: &Site) -> Result<ExitCode> {
         println!("thirds, to the request: by the servers' own counts and by stats");
         return Ok(ExitCode::SUCCESS);
     }
-    for fault in &faults {
+    for fault in faults.iter().take(FAULTS_SHOWN) {
         println!("NOT EVEN: {fault}");
+    }
+    if faults.len() > FAULTS_SHOWN {
+        println!("and {} more", faults.len() - FAULTS_SHOWN);
     }
     Ok(ExitCode::FAILURE)
 }
@@ -84,13 +91,13 @@ fn drive(site: &Site, gateway: &Gateway, faults: &mut Vec<String>) -> Result<u64
     let mut served = Vec::new();
     for route in &before.routes {
         let port = route.port()?;
-        let host = SocketAddrV4::new(gateway.gateway_network, port);
-        let earlier = served_at(site, port)?;
+        let host = gateway.front(port);
+        let earlier = site.served_at(port)?;
         let answers = site.client.sequential(host, REQUESTS as usize);
         requests += answers
             .with_context(|| format!("route {}", route.name))?
             .len() as u64;
-        served.push((route, difference(&served_at(site, port)?, &earlier)));
+        served.push((route, difference(&site.served_at(port)?, &earlier)));
     }
     let after = gateway.stats()?;
     for (route, servers) in &served {
@@ -121,19 +128,6 @@ fn is_even(shares: &Shares) -> bool {
         shares.values().max().unwrap_or(&0),
     );
     shares.len() == 3 && shares.values().sum::<u64>() == REQUESTS && most - least <= 1
-}
-
-/// Connections that each gateway's server at that port has answered.
-fn served_at(site: &Site, port: u16) -> Result<Shares> {
-    let counts = site.counts()?.into_iter();
-    Ok(counts
-        .map(|(name, ports)| {
-            (
-                name,
-                ports.get(&port).copied().unwrap_or_default().connections,
-            )
-        })
-        .collect())
 }
 
 fn difference(after: &Shares, before: &Shares) -> Shares {

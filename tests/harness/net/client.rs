@@ -41,8 +41,13 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// An open connection, for more than one request.
-pub struct Connection {
+/// An open connection, for requests now and later.
+pub struct Kept {
+    runtime: tokio::runtime::Runtime,
+    connection: Connection,
+}
+
+struct Connection {
     send: SendRequest<Empty<Bytes>>,
     host: SocketAddrV4,
     local: SocketAddr,
@@ -53,6 +58,26 @@ impl Client {
     /// One request on a connection of its own.
     pub fn get(&self, host: SocketAddrV4, path: &str) -> Result<Answer> {
         self.namespace.block_on(|| get(host, path.to_owned()))?
+    }
+
+    /// Connects, and keeps the connection.
+    pub fn keep(&self, host: SocketAddrV4) -> Result<Kept> {
+        let begin = Instant::now();
+        let stream = self
+            .namespace
+            .enter(|| std::net::TcpStream::connect(host))?;
+        let (stream, connect) = (stream.context("connecting")?, begin.elapsed());
+        stream.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let connection =
+            async { Connection::over(TcpStream::from_std(stream)?, host, connect).await };
+        let connection = runtime.block_on(connection)?;
+        Ok(Kept {
+            runtime,
+            connection,
+        })
     }
 
     /// One after the other, each on a connection of its own.
@@ -106,8 +131,7 @@ impl Client {
     }
 }
 
-/// The same, for a caller whose thread is inside already.
-pub async fn get(host: SocketAddrV4, path: String) -> Result<Answer> {
+async fn get(host: SocketAddrV4, path: String) -> Result<Answer> {
     let work = async { open(host).await?.get(&path).await };
     let answer = tokio::time::timeout(LIMIT, work).await;
     answer
@@ -116,27 +140,39 @@ pub async fn get(host: SocketAddrV4, path: String) -> Result<Answer> {
         .with_context(|| format!("GET {host}{path}"))
 }
 
-/// Connects; requests follow by [`Connection::get`].
-pub async fn open(host: SocketAddrV4) -> Result<Connection> {
+async fn open(host: SocketAddrV4) -> Result<Connection> {
     let begin = Instant::now();
     let stream = TcpStream::connect(host).await.context("connecting")?;
-    let connect = begin.elapsed();
-    stream.set_nodelay(true)?;
-    let local = stream.local_addr()?;
-    let (send, connection) = handshake(TokioIo::new(stream)).await?;
-    // Its errors come out of the request that suffers from them.
-    tokio::spawn(connection);
-    Ok(Connection {
-        send,
-        host,
-        local,
-        connect,
-    })
+    Connection::over(stream, host, begin.elapsed()).await
+}
+
+impl Kept {
+    /// A request on the connection.
+    pub fn get(&mut self, path: &str) -> Result<Answer> {
+        let answer = async { tokio::time::timeout(LIMIT, self.connection.get(path)).await };
+        let answer = self.runtime.block_on(answer);
+        answer
+            .with_context(|| format!("no answer within {LIMIT:?}"))
+            .flatten()
+    }
 }
 
 impl Connection {
-    /// A request on this connection.
-    pub async fn get(&mut self, path: &str) -> Result<Answer> {
+    async fn over(stream: TcpStream, host: SocketAddrV4, connect: Duration) -> Result<Connection> {
+        stream.set_nodelay(true)?;
+        let local = stream.local_addr()?;
+        let (send, connection) = handshake(TokioIo::new(stream)).await?;
+        // Its errors come out of the request that suffers from them.
+        tokio::spawn(connection);
+        Ok(Connection {
+            send,
+            host,
+            local,
+            connect,
+        })
+    }
+
+    async fn get(&mut self, path: &str) -> Result<Answer> {
         self.send.ready().await.context("the connection is gone")?;
         let request = Request::get(path)
             .header("host", self.host.to_string())

@@ -8,7 +8,7 @@ use super::stats::Stats;
 use super::wait::wait_for;
 use anyhow::{Context, Result, bail};
 use std::fs::{File, OpenOptions};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -44,6 +44,11 @@ pub struct Daemon {
 }
 
 impl Gateway {
+    /// Where clients reach it.
+    pub fn front(&self, port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(self.gateway_network, port)
+    }
+
     /// For the socket.
     pub fn runtime_dir(&self) -> PathBuf {
         self.directory.join("run")

@@ -3,7 +3,7 @@
 //! SIGTERM; what a killed run left behind is swept by the next one.
 //!
 //! In the order of building: [`run`] (who owns what, and its removal), [`namespace`], [`site`] (names and places),
-//! [`fabric`] (links and offloads), [`nodeport`] and [`payload`] (what answers), [`client`] (what asks),
+//! [`fabric`] (links and offloads), [`nodeport`] and [`payload`] (what answers), [`client`] and [`transfer`] (what asks),
 //! [`gateway`] and [`stats`] (the daemon), [`ledger`] (the peers' own counts), [`world`] (all of it, up).
 
 pub mod client;
@@ -16,6 +16,7 @@ pub mod payload;
 pub mod run;
 pub mod site;
 pub mod stats;
+pub mod transfer;
 pub mod wait;
 pub mod world;
 

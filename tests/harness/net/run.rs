@@ -5,6 +5,7 @@
 
 use super::namespace::{self, Namespace};
 use anyhow::{Context, Result, bail, ensure};
+use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MntFlags, umount2};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -152,6 +153,11 @@ pub fn remove(id: &str) -> Result<()> {
 /// Removes what dead owners left behind; a living owner's run is not touched.
 fn sweep() -> Result<()> {
     fs::create_dir_all(ROOT).with_context(|| format!("creating {ROOT}"))?;
+    // Two runs that begin together must not sweep the same one.
+    let file = fs::File::create(Path::new(ROOT).join(".lock"))?;
+    let _alone = Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, error)| error)
+        .with_context(|| format!("locking {ROOT}"))?;
     for entry in fs::read_dir(ROOT)? {
         let id = entry?.file_name().to_string_lossy().into_owned();
         if Owner::read(&id).is_some_and(|owner| !owner.alive()) {

@@ -89,6 +89,26 @@ impl Site {
         text
     }
 
+    /// Asks that gateway until the next connection is the turn of `backend`; gives the port to ask at.
+    pub fn turn_to(&self, gateway: &Gateway, port: u16, backend: &str) -> Result<SocketAddrV4> {
+        let host = gateway.front(port);
+        let answers = self.client.sequential(host, self.gateways.len())?;
+        let place = answers.iter().position(|answer| answer.backend == backend);
+        let place =
+            place.with_context(|| format!("{backend} had no turn in one round at {host}"))?;
+        self.client.sequential(host, place)?;
+        Ok(host)
+    }
+
+    /// Connections that each gateway's server at that port has answered.
+    pub fn served_at(&self, port: u16) -> Result<BTreeMap<String, u64>> {
+        let at_port = |counts: Counts| counts.get(&port).copied().unwrap_or_default().connections;
+        let counts = self.counts()?.into_iter();
+        Ok(counts
+            .map(|(name, counts)| (name, at_port(counts)))
+            .collect())
+    }
+
     /// What the servers of each gateway have answered so far, by port; asked over each gateway's own loopback.
     pub fn counts(&self) -> Result<BTreeMap<String, Counts>> {
         let port = *seed_ports()?
