@@ -145,7 +145,7 @@ impl Findings<'_> {
     }
 
     fn purity(&mut self, scan: &Scan) {
-        let is_test = self.page.path.ends_with("tests.rs");
+        let is_test = self.page.path.ends_with("tests.rs") || self.page.path.contains("/tests/");
         if !is_test
             && !scan
                 .code

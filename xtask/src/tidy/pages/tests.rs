@@ -4,10 +4,10 @@ use super::super::Page;
 use super::{check, map_lines};
 
 const REASONS: &str = "//! x\nreasons! {\n    ToBackend \"to_backend\" Carried \"sent\";\n    \
-                       NoMetadata \"no_metadata\" Dropped \"x\";\n    RewriteFailed \"rewrite_failed\" Dropped \"x\";\n}\n";
+                       NoMetadata \"no_metadata\" Dropped \"x\";\n    Overtaken \"overtaken\" Dropped \"x\";\n    RewriteFailed \"rewrite_failed\" Dropped \"x\";\n}\n";
 const README: &str = "# x\n\n## The map of the code\n\n```\ngwpool-common/       contract\n  src/reason.rs      reasons\n\
                       gwpool-ebpf/  the rest\n  src/kernel/  maps\ntests/\n```\n\n\
-                      | reason | |\n|---|---|\n| `to_backend` | |\n| `no_metadata` | |\n| `rewrite_failed` | |\n";
+                      | reason | |\n|---|---|\n| `to_backend` | |\n| `no_metadata` | |\n| `overtaken` | |\n| `rewrite_failed` | |\n";
 const MAPS: &str = "#[btf_map]\npub static A: Array<u32, { limits::A }> = Array::new();\n";
 
 fn messages(change: impl Fn(&str, &str) -> String) -> Vec<String> {
@@ -61,7 +61,7 @@ fn an_exemption_that_is_not_needed_is_found() {
     assert_eq!(
         change("tests/cases/forward.case", "1", "1 rewrite_failed"),
         [
-            "gwpool-common/src/reason.rs:5: reason `rewrite_failed` has a golden case: tidy need not exempt it"
+            "gwpool-common/src/reason.rs:6: reason `rewrite_failed` has a golden case: tidy need not exempt it"
         ]
     );
 }

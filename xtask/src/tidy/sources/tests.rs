@@ -79,6 +79,14 @@ fn a_pure_module_forbids_unsafe_and_names_no_clock_or_socket() {
         lines("gwpool-user/src/plan/diff/tests.rs", "//! x\n", "forbid"),
         [0; 0]
     );
+    assert_eq!(
+        lines(
+            "gwpool-user/src/plan/diff/tests/ids.rs",
+            "//! x\n",
+            "forbid"
+        ),
+        [0; 0]
+    );
     let text = "//! x\n#![forbid(unsafe_code)]\nuse std::net::Ipv4Addr;\nuse tokio::net;\nlet a = Instant::now();\n\
                 let aya_like = \"aya\"; // aya\nUdpSocket::bind(a)\n";
     assert_eq!(lines(path, text, "pure module"), [4, 5, 7]);
