@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::report::{Cause, Place, Problem};
-use super::tree::{Entry, Node, Value};
+use super::tree::{Entry, Node, Value, shortened};
 use super::vars::Scope;
 use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
@@ -71,7 +71,7 @@ fn failed(template: &str, at: &Place, error: &minijinja::Error) -> Problem {
         Some(detail) => format!("{}: {detail}", error.kind()),
         None => error.kind().to_string(),
     };
-    let template = template.trim().to_owned();
+    let template = shortened(template.trim());
     Problem {
         at: at.clone(),
         cause: Cause::Template { template, reason },

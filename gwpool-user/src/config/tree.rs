@@ -102,7 +102,8 @@ impl Node {
     }
 }
 
-fn shortened(text: &str) -> String {
+/// One line of it, and not all of a long one.
+pub fn shortened(text: &str) -> String {
     const MOST: usize = 60;
     let line = text.lines().next().unwrap_or_default();
     if line.len() == text.len() && text.chars().count() <= MOST {

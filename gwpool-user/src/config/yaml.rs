@@ -14,12 +14,14 @@ use std::sync::Arc;
 const DEPTH_MAX: usize = 64;
 /// Values that the aliases of one file may stand for.
 const ALIASED_MAX: usize = 100_000;
+const QUOTE_IT: &str = "a template stands in quotes: \"{{ … }}\"";
 
 /// Reads one document. `None`: nothing usable; the findings say why.
 pub fn parse(file: &Arc<str>, text: &str, findings: &Findings) -> Option<Node> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut builder = Builder {
         parser: Parser::new_from_str(text),
+        text,
         file,
         findings,
         anchors: HashMap::new(),
@@ -37,6 +39,7 @@ pub fn parse(file: &Arc<str>, text: &str, findings: &Findings) -> Option<Node> {
 
 struct Builder<'a> {
     parser: Parser<'a, StrInput<'a>>,
+    text: &'a str,
     file: &'a Arc<str>,
     findings: &'a Findings,
     /// What an anchor stands for, and of how many values it consists.
@@ -152,7 +155,10 @@ impl<'a> Builder<'a> {
                 Event::Scalar(text, style, ..) => {
                     (Some(text.into_owned()), style == ScalarStyle::Plain)
                 }
-                other => (self.strange_key(other, span, depth)?, false),
+                other => {
+                    self.strange_key(other, span, depth)?;
+                    (None, false)
+                }
             };
             let (event, value_span) = self.next()?;
             let node = self.node(event, value_span, depth + 1)?;
@@ -180,19 +186,17 @@ impl<'a> Builder<'a> {
     }
 
     /// `port: {{ x }}` is a map whose key is a map: the usual reason to come here.
-    fn strange_key(
-        &mut self,
-        event: Event<'a>,
-        span: Span,
-        depth: usize,
-    ) -> Result<Option<String>, Problem> {
+    fn strange_key(&mut self, event: Event<'a>, span: Span, depth: usize) -> Result<(), Problem> {
         let node = self.node(event, span, depth + 1)?;
-        let advice = "a template stands in quotes: \"{{ … }}\"";
         if !matches!(node.value, Value::Broken) {
-            self.findings
-                .problem(self.wanted(span.start, "a plain key", &node.describe(), advice));
+            self.findings.problem(self.wanted(
+                span.start,
+                "a plain key",
+                &node.describe(),
+                QUOTE_IT,
+            ));
         }
-        Ok(None)
+        Ok(())
     }
 
     fn add(&self, entries: &mut Vec<Entry>, entry: Entry) {
@@ -237,12 +241,16 @@ impl<'a> Builder<'a> {
     }
 
     fn syntax(&self, error: &ScanError) -> Problem {
-        self.wanted(
-            *error.marker(),
-            "YAML",
-            error.info(),
-            "a template, or text with `: ` or ` #` in it, stands in quotes",
-        )
+        let line = self
+            .text
+            .lines()
+            .nth(error.marker().line().saturating_sub(1));
+        let advice = if line.is_some_and(|line| line.contains("{{")) {
+            QUOTE_IT
+        } else {
+            ""
+        };
+        self.wanted(*error.marker(), "YAML", error.info(), advice)
     }
 
     fn wanted(&self, marker: Marker, wanted: &str, found: &str, advice: &str) -> Problem {
