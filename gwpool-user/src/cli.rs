@@ -1,8 +1,245 @@
-//! The command line.
+//! The command line: what people type, and the exit code they get.
+//!
+//! 0 done, 1 failed while running, 2 the input is wrong. What was asked for goes to stdout, everything else to stderr.
 
+use crate::config::{self, Loaded, Sources};
+use crate::daemon::{self, Places};
+use crate::datapath::attach;
+use crate::datapath::pins::Pins;
+use crate::stats::driver::{self, Error as SocketError};
+use crate::stats::snapshot::Snapshot;
+use crate::stats::table;
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::json;
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use tracing_subscriber::EnvFilter;
+
+/// Failed while running.
+const FAILED: u8 = 1;
+/// The input is wrong.
+const WRONG: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "gwpool-user",
+    version,
+    about = "Gateway pools in XDP: forwards the routes of an Ansible inventory"
+)]
+struct Cli {
+    #[command(flatten)]
+    places: PlaceArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Args)]
+struct PlaceArgs {
+    /// Where the daemon's socket is
+    #[arg(long, global = true, value_name = "DIR", default_value = "/run/gwpool")]
+    runtime_dir: PathBuf,
+    /// Where programs and maps are pinned: on a bpf file system
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/sys/fs/bpf/gwpool"
+    )]
+    pin_dir: PathBuf,
+    /// What outlives a reboot
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/var/lib/gwpool"
+    )]
+    state_dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct SourceArgs {
+    /// An inventory; may be given again
+    #[arg(short, long = "inventory", required = true, value_name = "FILE")]
+    inventory: Vec<PathBuf>,
+    /// More variables: @FILE, or a map; may be given again
+    #[arg(short, long = "extra-vars", value_name = "VARS")]
+    extra: Vec<String>,
+    /// The host to be [default: this machine's name]
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Say what the inventory means for a node, or everything that is wrong with it
+    Check {
+        #[command(flatten)]
+        sources: SourceArgs,
+        /// Only the verdict
+        #[arg(short, long)]
+        quiet: bool,
+    },
+    /// Be the daemon, in the foreground
+    Run {
+        #[command(flatten)]
+        sources: SourceArgs,
+    },
+    /// Say what the daemon and its programs have done
+    Stats {
+        /// For programs to read
+        #[arg(long)]
+        json: bool,
+        /// Only this route
+        route: Option<String>,
+    },
+    /// Send new connections of a route to the local stack (off), or forward them again (on); live flows stay
+    Route {
+        /// Which of the two
+        switch: Switch,
+        /// Its name; '*' means all
+        route: String,
+    },
+    /// Stop the daemon; the programs stay attached and live flows go on
+    Stop {
+        /// Take the programs off, too; works without a daemon
+        #[arg(long)]
+        detach: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Switch {
+    On,
+    Off,
+}
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
-    ExitCode::from(1)
+    let Cli { places, verb } = Cli::parse();
+    let places = Places {
+        runtime_dir: places.runtime_dir,
+        pin_dir: places.pin_dir,
+        state_dir: places.state_dir,
+    };
+    let done = match verb {
+        Verb::Check { sources, quiet } => return check(&sources.into(), quiet),
+        Verb::Run { sources } => match read(&sources.into()) {
+            Ok(loaded) => run(loaded, &places),
+            Err(code) => return code,
+        },
+        Verb::Stats { json, route } => stats(&places, json, route.as_deref()),
+        Verb::Route { switch, route } => {
+            let request =
+                json!({ "verb": "route", "route": route, "on": matches!(switch, Switch::On) });
+            driver::ask(&places.runtime_dir, &request)
+                .map(drop)
+                .map_err(Into::into)
+        }
+        Verb::Stop { detach } => stop(&places, detach),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gwpool-user: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+impl From<SourceArgs> for Sources {
+    fn from(args: SourceArgs) -> Self {
+        Sources {
+            inventories: args.inventory,
+            extra: args.extra,
+            node: args.node,
+        }
+    }
+}
+
+fn read(sources: &Sources) -> Result<Loaded, ExitCode> {
+    config::load(sources).map_err(|report| {
+        eprintln!("{report}");
+        ExitCode::from(WRONG)
+    })
+}
+
+fn check(sources: &Sources, quiet: bool) -> ExitCode {
+    let loaded = match read(sources) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    if quiet {
+        return ExitCode::SUCCESS;
+    }
+    let text = config::table(&loaded);
+    printed(&text).map_or_else(|_| ExitCode::from(FAILED), |()| ExitCode::SUCCESS)
+}
+
+fn run(loaded: Loaded, places: &Places) -> Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .without_time()
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(daemon::run(loaded, places))
+}
+
+fn stats(places: &Places, json: bool, route: Option<&str>) -> Result<()> {
+    let mut answer = driver::ask(&places.runtime_dir, &json!({ "verb": "stats" }))?;
+    let snapshot: Snapshot =
+        serde_json::from_value(answer.clone()).context("the daemon's answer is not understood")?;
+    if let Some(name) = route {
+        let known: Vec<&str> = snapshot
+            .routes
+            .iter()
+            .map(|route| route.name.as_str())
+            .collect();
+        if !known.contains(&name) {
+            bail!("no route is called {name}; there are: {}", known.join(", "));
+        }
+        if let Some(routes) = answer["routes"].as_array_mut() {
+            routes.retain(|route| route["name"] == name);
+        }
+    }
+    let text = if json {
+        format!("{answer:#}\n")
+    } else {
+        table::render(&snapshot, route)
+    };
+    printed(&text).context("cannot write to stdout")
+}
+
+fn stop(places: &Places, detach: bool) -> Result<()> {
+    match driver::stop(&places.runtime_dir) {
+        Err(SocketError::NoDaemon { .. }) if detach => {}
+        stopped => stopped?,
+    }
+    if !detach {
+        return Ok(());
+    }
+    let pins = Pins::new(&places.pin_dir);
+    let links = attach::detach_all(&pins)?;
+    pins.remove_maps()?;
+    printed(&format!(
+        "{links} link(s) taken off, nothing is pinned under {} any more\n",
+        places.pin_dir.display()
+    ))
+    .context("cannot write to stdout")
+}
+
+/// A reader that has seen enough closes the pipe: no panic then.
+fn printed(text: &str) -> std::io::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
