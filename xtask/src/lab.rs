@@ -38,14 +38,15 @@ pub fn verb(args: &[String]) -> Result<()> {
 fn lab(verb: &str, args: &[String]) -> Result<()> {
     setup::system_tools(Need::Lab)?;
     let workspace = Workspace::find()?;
-    let built = build::daemon(&workspace)?;
-    let lab = build::lab(&workspace, &built.object)?;
+    let daemon = workspace.released("gwpool-user");
+    let mut lab = workspace.released("lab");
+    // What is up can be entered and taken down also while the sources do not compile.
+    if !["shell", "down"].contains(&verb) || !lab.exists() {
+        let built = build::daemon(&workspace)?;
+        lab = build::lab(&workspace, &built.object)?;
+    }
     let mut lab = command::as_root(&lab)?;
-    become_it(
-        lab.arg(verb)
-            .args(args)
-            .env("GWPOOL_USER_BIN", &built.daemon),
-    )
+    become_it(lab.arg(verb).args(args).env("GWPOOL_USER_BIN", daemon))
 }
 
 fn become_it(command: &mut Command) -> Result<()> {

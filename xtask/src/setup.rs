@@ -36,16 +36,16 @@ const TOOLS: &[Tool] = &[
         why: "namespaces, links, addresses",
     },
     Tool {
+        name: "tc",
+        package: "iproute2",
+        need: Need::Lab,
+        why: "delay between hosts, filters beside ours",
+    },
+    Tool {
         name: "ethtool",
         package: "ethtool",
         need: Need::Lab,
         why: "offloads of the lab's hosts",
-    },
-    Tool {
-        name: "tc",
-        package: "iproute2",
-        need: Need::Test,
-        why: "delay and loss between hosts",
     },
     Tool {
         name: "nft",
@@ -64,12 +64,6 @@ const TOOLS: &[Tool] = &[
         package: "nginx-light",
         need: Need::Test,
         why: "a real server",
-    },
-    Tool {
-        name: "tcpdump",
-        package: "tcpdump",
-        need: Need::Test,
-        why: "captures, the peers' ledger",
     },
 ];
 

@@ -36,9 +36,11 @@ impl Tier {
             return Ok(());
         }
         may_be_root()?;
-        if self == Tier::Net {
-            setup::system_tools(Need::Test)?;
-        }
+        setup::system_tools(if self == Tier::Net {
+            Need::Test
+        } else {
+            Need::Lab
+        })?;
         ebpf::buildable()
     }
 }
