@@ -93,24 +93,17 @@ impl Gateway {
             .create(true)
             .append(true)
             .open(self.log())?;
-        let mut command = self.user(&["run", "-i"])?;
-        command
-            .arg(seed.join("inventory.yml"))
-            .arg("-i")
-            .arg(&self.addresses_file);
-        command
-            .arg("-e")
-            .arg(format!("@{}", seed.join("group_vars.yml").display()));
+        let mut command = self.user(&["run"])?;
+        command.arg("-i").arg(seed.join("inventory.yml"));
+        command.arg("-i").arg(&self.addresses_file);
+        let group_vars = seed.join("group_vars.yml");
+        command.args(["-e", &format!("@{}", group_vars.display())]);
         if datapath != Datapath::Auto {
-            command.arg("-e").arg(format!(
-                r#"{{"gwpool":{{"datapath":"{}"}}}}"#,
-                datapath.name()
-            ));
+            let vars = format!(r#"{{"gwpool":{{"datapath":"{}"}}}}"#, datapath.name());
+            command.args(["-e", &vars]);
         }
-        command
-            .args(["--node", &self.name])
-            .arg("--pin-dir")
-            .arg(self.pin_dir());
+        command.args(["--node", &self.name]);
+        command.arg("--pin-dir").arg(self.pin_dir());
         command.arg("--state-dir").arg(self.state_dir());
         command
             .stdin(Stdio::null())
