@@ -25,9 +25,13 @@ pub struct Ends {
 /// # Errors
 /// [`Reason::NotOurs`], [`Reason::SpoofedSource`], [`Reason::SpoofedPeer`].
 #[inline(always)]
-pub fn ends<F: Family, W: World<F>>(world: &W, parsed: &Parsed<F::Address>) -> Result<Ends, Reason> {
+pub fn ends<F: Family, W: World<F>>(
+    world: &W,
+    parsed: &Parsed<F::Address>,
+) -> Result<Ends, Reason> {
     let destination = world.address(&parsed.key.destination).unwrap_or_default();
-    if destination.flags & Address::OWN == 0 {
+    // What no host can have as its source is a martian: the kernel's to drop and count.
+    if destination.flags & Address::OWN == 0 || !F::unicast(parsed.key.source) {
         return Err(Reason::NotOurs);
     }
     let source = world.address(&parsed.key.source).unwrap_or_default();
@@ -41,7 +45,10 @@ pub fn ends<F: Family, W: World<F>>(world: &W, parsed: &Parsed<F::Address>) -> R
     if misplaced::<F, W>(world, parsed.key.source) {
         return Err(Reason::SpoofedSource);
     }
-    Ok(Ends { from_peer, listens: destination.flags & Address::LISTEN != 0 })
+    Ok(Ends {
+        from_peer,
+        listens: destination.flags & Address::LISTEN != 0,
+    })
 }
 
 /// The source belongs to a guarded prefix and came in by another interface than that prefix is behind.
@@ -49,11 +56,14 @@ pub fn ends<F: Family, W: World<F>>(world: &W, parsed: &Parsed<F::Address>) -> R
 fn misplaced<F: Family, W: World<F>>(world: &W, source: F::Address) -> bool {
     let mut index = 0;
     while index < limits::NETWORKS {
-        let Some(network) = world.network(index) else { return false };
+        let Some(network) = world.network(index) else {
+            return false;
+        };
         if network.interface == 0 {
             return false;
         }
-        if network.interface != world.interface() && F::within(source, network.prefix, network.mask) {
+        if network.interface != world.interface() && F::within(source, network.prefix, network.mask)
+        {
             return true;
         }
         index += 1;

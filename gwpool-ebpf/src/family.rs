@@ -60,6 +60,9 @@ pub trait Family {
     /// 32 bits of the address that tell neighbours apart.
     fn low(address: Self::Address) -> u32;
 
+    /// One host may be meant by it: neither this-network, loopback, multicast nor broadcast.
+    fn unicast(address: Self::Address) -> bool;
+
     /// `address` lies in `prefix`.
     fn within(address: Self::Address, prefix: Self::Address, mask: Self::Address) -> bool;
 }
@@ -149,6 +152,12 @@ impl Family for Ipv4 {
     #[inline(always)]
     fn low(address: V4) -> u32 {
         u32::from_be_bytes(address)
+    }
+
+    /// RFC 1122 3.2.1.3.
+    #[inline(always)]
+    fn unicast(address: V4) -> bool {
+        address[0] != 0 && address[0] != 127 && address[0] < 224
     }
 
     #[inline(always)]

@@ -46,7 +46,11 @@ impl<F: Family, W: World<F>> Found<F, W> {
     /// Who sent the packet.
     #[inline(always)]
     pub fn side(&self) -> Side {
-        if self.flow.flags & Flow::<F::Address>::BACKEND_SIDE != 0 { Side::Backend } else { Side::Client }
+        if self.flow.flags & Flow::<F::Address>::BACKEND_SIDE != 0 {
+            Side::Backend
+        } else {
+            Side::Client
+        }
     }
 
     /// The backend is this host.
@@ -65,13 +69,25 @@ impl<F: Family, W: World<F>> Found<F, W> {
     #[inline(always)]
     pub fn none() -> Self {
         let flow = Flow::default();
-        Found { flow, before: flow, proof: 0, established: None, embryonic: None }
+        Found {
+            flow,
+            before: flow,
+            proof: 0,
+            established: None,
+            embryonic: None,
+        }
     }
 
     /// The flow was stored with this packet.
     #[inline(always)]
     pub fn stored(&mut self, flow: Flow<F::Address>) {
-        *self = Found { flow, before: flow, proof: 0, established: None, embryonic: None };
+        *self = Found {
+            flow,
+            before: flow,
+            proof: 0,
+            established: None,
+            embryonic: None,
+        };
     }
 
     /// Writes back what the packet has changed; on a hit within the same tick that is nothing.
@@ -85,7 +101,14 @@ impl<F: Family, W: World<F>> Found<F, W> {
                 world.mark(at, &self.flow);
             }
         } else if let Some(at) = self.embryonic {
-            world.mark_embryo(at, &Embryo { flow: self.flow, proof: self.proof, pad: 0 });
+            world.mark_embryo(
+                at,
+                &Embryo {
+                    flow: self.flow,
+                    proof: self.proof,
+                    pad: 0,
+                },
+            );
         }
     }
 
@@ -127,7 +150,10 @@ pub fn rewrite<F: Family>(
         source_port: source.1,
         destination_port: destination.1,
         address_delta: checksum::delta(addresses, F::sum(source.0) + F::sum(destination.0)),
-        port_delta: checksum::delta(ports, checksum::word(source.1) + checksum::word(destination.1)),
+        port_delta: checksum::delta(
+            ports,
+            checksum::word(source.1) + checksum::word(destination.1),
+        ),
     }
 }
 
@@ -151,7 +177,9 @@ pub fn established<F: Family, W: World<F>>(
     parsed: &Parsed<F::Address>,
     found: &mut Found<F, W>,
 ) -> bool {
-    let Some(at) = world.established(&parsed.key) else { return false };
+    let Some(at) = world.established(&parsed.key) else {
+        return false;
+    };
     let before = world.flow(at);
     let now = world.now();
     let mut flow = before;
@@ -164,7 +192,13 @@ pub fn established<F: Family, W: World<F>>(
         flow.seen = now;
         flow.flags |= closing(parsed.flags);
     }
-    *found = Found { flow, before, proof: 0, established: Some(at), embryonic: None };
+    *found = Found {
+        flow,
+        before,
+        proof: 0,
+        established: Some(at),
+        embryonic: None,
+    };
     true
 }
 
@@ -242,8 +276,14 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
     parsed: &Parsed<F::Address>,
     found: &mut Found<F, W>,
 ) -> Result<bool, Reason> {
-    let Some(at) = world.embryonic(&parsed.key) else { return Ok(false) };
-    let Embryo { flow: before, mut proof, .. } = world.embryo(at);
+    let Some(at) = world.embryonic(&parsed.key) else {
+        return Ok(false);
+    };
+    let Embryo {
+        flow: before,
+        mut proof,
+        ..
+    } = world.embryo(at);
     let now = world.now();
     let idle = now.wrapping_sub(before.seen);
     if idle > ticks(limits::EMBRYONIC_S, world.settings().ticks_per_1024_s) {
@@ -272,7 +312,13 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
             embryonic = None;
         }
     }
-    *found = Found { flow, before, proof, established: None, embryonic };
+    *found = Found {
+        flow,
+        before,
+        proof,
+        established: None,
+        embryonic,
+    };
     Ok(true)
 }
 
@@ -285,7 +331,11 @@ fn half<F: Family, W: World<F>>(
 ) -> Option<Embryo<F::Address>> {
     let at = world.embryonic(&mate(parsed.key.protocol, &flow.rewrite))?;
     let other = world.embryo(at);
-    if mate(parsed.key.protocol, &other.flow.rewrite) == parsed.key { Some(other) } else { None }
+    if mate(parsed.key.protocol, &other.flow.rewrite) == parsed.key {
+        Some(other)
+    } else {
+        None
+    }
 }
 
 /// This client packet shows that the backend has spoken with the client.

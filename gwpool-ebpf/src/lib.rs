@@ -48,7 +48,10 @@ pub enum Verdict<A> {
 /// # Errors
 /// The reason why it is not ours, or ends here.
 #[inline(always)]
-pub fn ingress<P: Packet, W: World<Ipv4>>(packet: &mut P, world: &mut W) -> Result<Verdict<V4>, Reason> {
+pub fn ingress<P: Packet, W: World<Ipv4>>(
+    packet: &mut P,
+    world: &mut W,
+) -> Result<Verdict<V4>, Reason> {
     ethertype(packet)?;
     forward::<Ipv4, P, W>(packet, world)
 }
@@ -59,7 +62,10 @@ pub fn ingress<P: Packet, W: World<Ipv4>>(packet: &mut P, world: &mut W) -> Resu
 /// # Errors
 /// The reason why it is not: it leaves as it is.
 #[inline(always)]
-pub fn egress<P: Packet, W: World<Ipv4>>(packet: &mut P, world: &mut W) -> Result<Verdict<V4>, Reason> {
+pub fn egress<P: Packet, W: World<Ipv4>>(
+    packet: &mut P,
+    world: &mut W,
+) -> Result<Verdict<V4>, Reason> {
     ethertype(packet)?;
     reply::<Ipv4, P, W>(packet, world)
 }
@@ -141,7 +147,12 @@ fn deliver<F: Family, P: Packet, W: World<F>>(
         rewrite::apply::<F, P>(packet, parsed, &found.flow.rewrite, false)?;
     }
     found.end(world, parsed);
-    world.count_carried(found.backend(), Side::Client, packet.segments(), parsed.total);
+    world.count_carried(
+        found.backend(),
+        Side::Client,
+        packet.segments(),
+        parsed.total,
+    );
     Ok(Verdict::Deliver(Reason::SelfDelivered))
 }
 
@@ -163,7 +174,12 @@ fn reply<F: Family, P: Packet, W: World<F>>(
         rewrite::apply::<F, P>(packet, &parsed, &found.flow.rewrite, false)?;
     }
     found.end(world, &parsed);
-    world.count_carried(found.backend(), Side::Backend, packet.segments(), parsed.total);
+    world.count_carried(
+        found.backend(),
+        Side::Backend,
+        packet.segments(),
+        parsed.total,
+    );
     Ok(Verdict::Deliver(Reason::SelfReply))
 }
 

@@ -25,7 +25,11 @@ pub fn way<F: Family, W: World<F>>(
     segments: u32,
 ) -> Result<Way<F::Address>, Reason> {
     let epoch = world.settings().epoch;
-    let known = if found.fresh() { None } else { world.next_hop(found.flow.next_hop) };
+    let known = if found.fresh() {
+        None
+    } else {
+        world.next_hop(found.flow.next_hop)
+    };
     if let Some(hop) = known
         && found.flow.next_hop != 0
         && hop.epoch == epoch
@@ -56,7 +60,11 @@ fn ask<F: Family, W: World<F>>(
         destination_port: rewrite.destination_port,
         protocol: parsed.key.protocol,
         tos: parsed.tos,
-        length: if segments == 1 { parsed.total as u16 } else { 1 },
+        length: if segments == 1 {
+            parsed.total as u16
+        } else {
+            1
+        },
     })?;
     found.flow.next_hop = match way {
         Way::Known(mut hop) => {
@@ -79,7 +87,9 @@ fn remember<F: Family, W: World<F>>(world: &mut W, hop: &NextHop) -> u16 {
         // Index 0 is "not known".
         let index = (1 + (hash + probe) % (limits::NEXT_HOPS - 1)) as u16;
         probe += 1;
-        let Some(entry) = world.next_hop(index) else { continue };
+        let Some(entry) = world.next_hop(index) else {
+            continue;
+        };
         if entry.state == NextHop::FREE && world.claim_next_hop(index, hop) {
             return index;
         }

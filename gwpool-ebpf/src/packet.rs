@@ -70,7 +70,9 @@ pub struct Frame<'a>(pub &'a mut [u8]);
 #[cfg(not(target_arch = "bpf"))]
 impl Packet for Frame<'_> {
     fn at<T: Plain>(&mut self, offset: usize) -> Result<&mut T, Reason> {
-        let end = offset.checked_add(size_of::<T>()).ok_or(Reason::Truncated)?;
+        let end = offset
+            .checked_add(size_of::<T>())
+            .ok_or(Reason::Truncated)?;
         let bytes = self.0.get_mut(offset..end).ok_or(Reason::Truncated)?;
         // SAFETY: `bytes` is as long as `T`, which has alignment 1 and takes every bit pattern (`Plain`).
         Ok(unsafe { &mut *bytes.as_mut_ptr().cast::<T>() })

@@ -140,18 +140,27 @@ pub fn parse<F: Family, P: Packet>(packet: &mut P) -> Result<Parsed<F::Address>,
 }
 
 #[inline(always)]
-fn transport_tcp<A, P: Packet>(packet: &mut P, network: &Network<A>) -> Result<(Ports, u8), Reason> {
+fn transport_tcp<A, P: Packet>(
+    packet: &mut P,
+    network: &Network<A>,
+) -> Result<(Ports, u8), Reason> {
     let header = *packet.at::<TcpHeader>(network.l4)?;
     let header_length = (header.offset >> 4) as usize * 4;
     if header_length < size_of::<TcpHeader>() || beyond(network, header_length) {
         return Err(Reason::Malformed);
     }
-    let ports = Ports { source: header.source_port, destination: header.destination_port };
+    let ports = Ports {
+        source: header.source_port,
+        destination: header.destination_port,
+    };
     Ok((ports, header.flags))
 }
 
 #[inline(always)]
-fn transport_udp<A, P: Packet>(packet: &mut P, network: &Network<A>) -> Result<(Ports, u8), Reason> {
+fn transport_udp<A, P: Packet>(
+    packet: &mut P,
+    network: &Network<A>,
+) -> Result<(Ports, u8), Reason> {
     let header = *packet.at::<UdpHeader>(network.l4)?;
     let length = u16::from_be_bytes(header.length) as usize;
     // With UDP GSO the length field covers one segment or all of them: only too long is a contradiction.

@@ -50,7 +50,11 @@ pub fn gwpool_xdp(context: XdpContext) -> u32 {
         Ok(Verdict::Unfinished | Verdict::Resolve(..)) => hand_on(context),
         Err(reason) => {
             count_reason(reason, 1);
-            if let Fate::Dropped = reason.fate() { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
+            if let Fate::Dropped = reason.fate() {
+                xdp_action::XDP_DROP
+            } else {
+                xdp_action::XDP_PASS
+            }
         }
     }
 }
@@ -148,7 +152,11 @@ fn tc_action(verdict: Result<Verdict<V4>, Reason>, packets: u32) -> i32 {
         Ok(Verdict::Unfinished) => SHOT,
         Err(reason) => {
             count_reason(reason, packets);
-            if let Fate::Dropped = reason.fate() { SHOT } else { NEXT }
+            if let Fate::Dropped = reason.fate() {
+                SHOT
+            } else {
+                NEXT
+            }
         }
     }
 }

@@ -26,7 +26,13 @@ pub fn apply<F: Family, P: Packet>(
         rewrite.port_delta,
         protocol == UDP,
     )?;
-    F::write(packet, rewrite.source, rewrite.destination, rewrite.address_delta, hop)?;
+    F::write(
+        packet,
+        rewrite.source,
+        rewrite.destination,
+        rewrite.address_delta,
+        hop,
+    )?;
     let ports = packet.at::<Ports>(parsed.l4)?;
     ports.source = rewrite.source_port;
     ports.destination = rewrite.destination_port;

@@ -21,8 +21,12 @@ pub fn choose<F: Family, W: World<F>>(
     }
     let turn = world.turn(id);
     // `checked_rem`: a division that could panic is refused by the verifier ("last insn is not an exit or jmp").
-    let step = turn.checked_rem(route.slot_count as u64).ok_or(Reason::NoLiveBackend)? as u32;
-    let chosen = world.slot(route.slot_first.wrapping_add(step)).ok_or(Reason::NoLiveBackend)?;
+    let step = turn
+        .checked_rem(route.slot_count as u64)
+        .ok_or(Reason::NoLiveBackend)? as u32;
+    let chosen = world
+        .slot(route.slot_first.wrapping_add(step))
+        .ok_or(Reason::NoLiveBackend)?;
     let backend = world.backend(chosen).ok_or(Reason::NoLiveBackend)?;
     if backend.route != id {
         // The run was replaced under this packet; the sender's retransmission finds the new one.

@@ -22,7 +22,10 @@ fn a_patched_sum_is_the_sum_computed_anew() {
         let there = delta(word(old), word(new));
         // 0 and 0xffff are the same sum; a field of real packets is never all zeros throughout.
         assert_eq!(patch(before, there) % 0xffff, after % 0xffff);
-        assert_eq!(patch(patch(before, there), negate(there)) % 0xffff, before % 0xffff);
+        assert_eq!(
+            patch(patch(before, there), negate(there)) % 0xffff,
+            before % 0xffff
+        );
     }
 }
 

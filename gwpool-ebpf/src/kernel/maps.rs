@@ -18,7 +18,8 @@ pub struct Turn {
     pad: [u64; 7],
 }
 
-/// 0: the clock is the kernel's. Else: it stands still at this tick, plus one (tests).
+/// Not 0 (tests): the tick is what `Settings::tick_shift` says, instead of how far to shift the kernel's clock.
+/// Frozen when loaded, so the verifier drops the branch that is not taken.
 #[unsafe(no_mangle)]
 pub static CLOCK_STOPPED: Global<u32> = Global::new(0);
 

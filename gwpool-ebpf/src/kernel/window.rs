@@ -3,7 +3,7 @@
 //! `at` reads data and data_end anew each time: every helper that may change the packet ends earlier views of it, and
 //! the verifier wants offset and bound compared in one place.
 
-use aya_ebpf::bindings::{BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, __sk_buff, xdp_md};
+use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, xdp_md};
 use aya_ebpf::helpers::{bpf_l4_csum_replace, bpf_skb_pull_data, bpf_xdp_get_buff_len};
 use gwpool_common::reason::Reason;
 use gwpool_ebpf::family::L3;
@@ -66,7 +66,10 @@ impl TcWindow {
             // SAFETY: as above. If it fails the headers stay out of reach and the packet counts as truncated.
             unsafe { bpf_skb_pull_data(skb, wanted) };
         }
-        TcWindow { skb, segments: if segments > 1 { segments } else { 1 } }
+        TcWindow {
+            skb,
+            segments: if segments > 1 { segments } else { 1 },
+        }
     }
 }
 
@@ -110,18 +113,26 @@ impl Packet for TcWindow {
         port_delta: u16,
         optional: bool,
     ) -> Result<(), Reason> {
-        let flags = if optional { BPF_F_MARK_MANGLED_0 as u64 } else { 0 };
+        let flags = if optional {
+            BPF_F_MARK_MANGLED_0 as u64
+        } else {
+            0
+        };
         if address_delta != 0 {
             let flags = flags | BPF_F_PSEUDO_HDR as u64;
             // SAFETY: as in `at`; the helper checks the offset. A size of 0 makes the last operand a delta.
-            let failed = unsafe { bpf_l4_csum_replace(self.skb, offset as u32, 0, address_delta as u64, flags) };
+            let failed = unsafe {
+                bpf_l4_csum_replace(self.skb, offset as u32, 0, address_delta as u64, flags)
+            };
             if failed != 0 {
                 return Err(Reason::RewriteFailed);
             }
         }
         if port_delta != 0 {
             // SAFETY: as above.
-            let failed = unsafe { bpf_l4_csum_replace(self.skb, offset as u32, 0, port_delta as u64, flags) };
+            let failed = unsafe {
+                bpf_l4_csum_replace(self.skb, offset as u32, 0, port_delta as u64, flags)
+            };
             if failed != 0 {
                 return Err(Reason::RewriteFailed);
             }

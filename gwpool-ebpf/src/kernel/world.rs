@@ -34,7 +34,13 @@ impl Kernel {
     #[inline(always)]
     pub fn new(context: *mut c_void, interface: u32, resolves: bool) -> Self {
         let settings = SETTINGS.get(0).copied().unwrap_or_default();
-        Kernel { context, interface, resolves, settings, now: tick(&settings) }
+        Kernel {
+            context,
+            interface,
+            resolves,
+            settings,
+            now: tick(&settings),
+        }
     }
 
     /// A managed interface; 0 (the packet was made here) is none.
@@ -47,9 +53,8 @@ impl Kernel {
 /// The clock: jiffies, because reading a real clock costs as much as all the rest of a hit.
 #[inline(always)]
 pub fn tick(settings: &Settings) -> u16 {
-    let stopped = CLOCK_STOPPED.load();
-    if stopped != 0 {
-        return (stopped - 1) as u16;
+    if CLOCK_STOPPED.load() != 0 {
+        return settings.tick_shift as u16;
     }
     // SAFETY: takes nothing, reads a counter.
     (unsafe { bpf_jiffies64() } >> (settings.tick_shift & 63)) as u16
@@ -73,7 +78,13 @@ pub fn count_reason(reason: Reason, packets: u32) {
 /// Inserts; the key must be new.
 #[inline(always)]
 fn refused(result: Result<(), i32>) -> Result<(), Refused> {
-    result.map_err(|errno| if errno == EEXIST { Refused::Taken } else { Refused::Full })
+    result.map_err(|errno| {
+        if errno == EEXIST {
+            Refused::Taken
+        } else {
+            Refused::Full
+        }
+    })
 }
 
 impl World<Ipv4> for Kernel {
@@ -194,7 +205,9 @@ impl World<Ipv4> for Kernel {
     /// an add that returns its own operand: it verifies, and every turn is the same.
     #[inline(always)]
     fn turn(&mut self, route: u32) -> u64 {
-        let Some(turn) = TURNS.get_ptr_mut(route) else { return 0 };
+        let Some(turn) = TURNS.get_ptr_mut(route) else {
+            return 0;
+        };
         let mut taken = 1u64;
         // SAFETY: a live element of the array, 8-byte aligned; atomic with every other CPU.
         unsafe {
@@ -229,7 +242,9 @@ impl World<Ipv4> for Kernel {
 
     #[inline(always)]
     fn claim_next_hop(&mut self, index: u16, hop: &NextHop) -> bool {
-        let Some(entry) = NEXT_HOPS.get_ptr_mut(index as u32) else { return false };
+        let Some(entry) = NEXT_HOPS.get_ptr_mut(index as u32) else {
+            return false;
+        };
         let found: u64;
         // SAFETY: a live element of the array; `state` is its first field, 8-byte aligned.
         unsafe {
@@ -270,7 +285,9 @@ impl World<Ipv4> for Kernel {
 
     #[inline(always)]
     fn count_carried(&mut self, backend: u32, from: Side, packets: u32, bytes: u32) {
-        let Some(counters) = COUNTERS.get_ptr_mut(backend) else { return };
+        let Some(counters) = COUNTERS.get_ptr_mut(backend) else {
+            return;
+        };
         // SAFETY: as in `count_reason`.
         let counters: &mut Counters = unsafe { &mut *counters };
         match from {
@@ -310,7 +327,9 @@ fn answer_of(answer: i64, fib: &FibParameters) -> Result<Way<V4>, Reason> {
     match answer as u32 {
         BPF_FIB_LKUP_RET_SUCCESS => {
             // SAFETY: on success the helper has written the interface the frame leaves by.
-            let out = unsafe { INTERFACES.get(fib.ifindex) }.copied().unwrap_or_default();
+            let out = unsafe { INTERFACES.get(fib.ifindex) }
+                .copied()
+                .unwrap_or_default();
             Ok(Way::Known(NextHop {
                 state: NextHop::VALID,
                 epoch: 0,
@@ -319,7 +338,11 @@ fn answer_of(answer: i64, fib: &FibParameters) -> Result<Way<V4>, Reason> {
                 source: fib.smac,
                 // SAFETY: the length was given, so the helper has put the MTU in its place.
                 mtu: unsafe { fib.__bindgen_anon_1.mtu_result },
-                flags: if out.flags & Interface::XDP == 0 { NextHop::TC_ONLY } else { 0 },
+                flags: if out.flags & Interface::XDP == 0 {
+                    NextHop::TC_ONLY
+                } else {
+                    0
+                },
             }))
         }
         BPF_FIB_LKUP_RET_NO_NEIGH => Ok(Way::Unresolved {

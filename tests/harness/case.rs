@@ -1,0 +1,393 @@
+//! Golden cases: a sentence, a world, and packets with what becomes of each. `tests/cases/README.md` has the grammar.
+//!
+//! A case runs on any [`Subject`], at XDP and at TC alike, unless it says where. Besides what a step expects, nothing
+//! else may move: exactly one reason counts, and the flow tables are as large as the case says they are.
+
+use crate::bed;
+use crate::frames::Frame;
+use crate::subject::{Action, Hook, State, Subject};
+use anyhow::{Context, Result, bail, ensure};
+use gwpool_common::reason::{Fate, Reason};
+use gwpool_common::route::Route;
+use gwpool_user::plan::MapWrite;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// One case file.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The file's name without its ending: a sentence.
+    pub name: String,
+    /// Whose plan the host has.
+    pub world: String,
+    /// `net.ipv4.ip_local_port_range`.
+    pub local_ports: (u16, u16),
+    /// Flows the established tier holds.
+    pub flows: Option<u32>,
+    /// Where it is run; egress steps run at egress everywhere.
+    pub hooks: Vec<Hook>,
+    steps: Vec<(usize, Step)>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    In {
+        interface: u32,
+        frame: Frame,
+    },
+    Out {
+        interface: u32,
+        frame: Frame,
+    },
+    Expect {
+        only: Option<Hook>,
+        expected: Expected,
+    },
+    Same,
+    /// The route loses every backend.
+    Empty(String),
+    Clock(u32),
+    Tables {
+        established: usize,
+        embryonic: usize,
+    },
+    Carried {
+        route: String,
+        connections: Vec<u64>,
+    },
+}
+
+/// What a packet is expected to end as.
+#[derive(Clone, Debug)]
+struct Expected {
+    /// `None`: unfinished at XDP.
+    reason: Option<Reason>,
+    /// `None`: as it came.
+    frame: Option<Frame>,
+    /// Sent by way of the kernel's neighbour resolution, which writes the Ethernet addresses after us.
+    resolved_later: bool,
+}
+
+/// Every case of `tests/cases`, in the order of their names.
+pub fn all() -> Result<Vec<Case>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "case"));
+    paths.sort();
+    ensure!(!paths.is_empty(), "no cases in {}", folder.display());
+    paths.iter().map(|path| read(path)).collect()
+}
+
+fn read(path: &Path) -> Result<Case> {
+    let mut case = Case {
+        name: path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        world: "seed".into(),
+        local_ports: (32768, 60999),
+        flows: None,
+        hooks: vec![Hook::Xdp, Hook::Tc],
+        steps: Vec::new(),
+    };
+    for (number, line) in (1..).zip(std::fs::read_to_string(path)?.lines()) {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if !line.is_empty() {
+            let place = || format!("{}:{number}: {line}", path.display());
+            case.line(number, line).with_context(place)?;
+        }
+    }
+    Ok(case)
+}
+
+impl Case {
+    fn line(&mut self, number: usize, line: &str) -> Result<()> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let step = match word {
+            "world" => return Ok(self.world = rest.to_owned()),
+            "hook" => return Ok(self.hooks = vec![hook(rest)?]),
+            "flows" => return Ok(self.flows = Some(rest.parse()?)),
+            "local-ports" => {
+                let (low, high) = rest.split_once('-').context("wanted LOW-HIGH")?;
+                return Ok(self.local_ports = (low.parse()?, high.parse()?));
+            }
+            "in" | "out" => {
+                let (interface, frame) = located(rest)?;
+                if word == "in" {
+                    Step::In { interface, frame }
+                } else {
+                    Step::Out { interface, frame }
+                }
+            }
+            "clock" => Step::Clock(rest.parse()?),
+            "tables" => {
+                let (established, embryonic) = rest
+                    .split_once(' ')
+                    .context("wanted ESTABLISHED EMBRYONIC")?;
+                Step::Tables {
+                    established: established.parse()?,
+                    embryonic: embryonic.parse()?,
+                }
+            }
+            "connections" => {
+                let (route, counts) = rest.split_once(' ').context("wanted ROUTE COUNT...")?;
+                let connections = counts
+                    .split(' ')
+                    .map(str::parse)
+                    .collect::<Result<_, _>>()?;
+                Step::Carried {
+                    route: route.to_owned(),
+                    connections,
+                }
+            }
+            "same" => Step::Same,
+            "empty" => Step::Empty(rest.to_owned()),
+            _ => expectation(line)?,
+        };
+        self.steps.push((number, step));
+        Ok(())
+    }
+
+    /// Runs the case at one hook.
+    pub fn run(&self, subject: &mut dyn Subject, at: Hook) -> Result<()> {
+        let mut last = None;
+        let mut before = subject.state()?;
+        for (number, step) in &self.steps {
+            let place = || format!("{}.case:{number} at {at:?}", self.name);
+            match step {
+                Step::In { interface, frame } => {
+                    before = subject.state()?;
+                    last = Some(send(subject, at, *interface, frame).with_context(place)?);
+                }
+                Step::Out { interface, frame } => {
+                    before = subject.state()?;
+                    last =
+                        Some(send(subject, Hook::Egress, *interface, frame).with_context(place)?);
+                }
+                Step::Same => {
+                    let sent = last
+                        .as_ref()
+                        .context("nothing to send again")
+                        .with_context(place)?;
+                    before = subject.state()?;
+                    last = Some(sent.again(subject).with_context(place)?);
+                }
+                Step::Expect {
+                    only: Some(only), ..
+                } if *only != at => {}
+                Step::Expect { expected, .. } => {
+                    let sent = last
+                        .as_ref()
+                        .context("no packet before")
+                        .with_context(place)?;
+                    sent.check(expected, &before, &subject.state()?)
+                        .with_context(place)?;
+                }
+                Step::Empty(route) => empty(subject, route).with_context(place)?,
+                Step::Clock(tick) => subject.clock(*tick).with_context(place)?,
+                Step::Tables {
+                    established,
+                    embryonic,
+                } => {
+                    let state = subject.state()?;
+                    let found = (state.established.len(), state.embryonic.len());
+                    let wanted = (*established, *embryonic);
+                    ensure!(
+                        found == wanted,
+                        "{}: wanted tables {wanted:?}, found {found:?}",
+                        place()
+                    );
+                }
+                Step::Carried { route, connections } => {
+                    carried(subject, route, connections).with_context(place)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A packet that was run, and what became of it.
+struct Sent {
+    hook: Hook,
+    interface: u32,
+    frame: Vec<u8>,
+    action: Action,
+    bytes: Vec<u8>,
+}
+
+fn send(subject: &mut dyn Subject, hook: Hook, interface: u32, frame: &Frame) -> Result<Sent> {
+    let frame = frame.bytes();
+    let (action, bytes) = subject.run(hook, interface, &frame)?;
+    Ok(Sent {
+        hook,
+        interface,
+        frame,
+        action,
+        bytes,
+    })
+}
+
+impl Sent {
+    fn again(&self, subject: &mut dyn Subject) -> Result<Sent> {
+        let (action, bytes) = subject.run(self.hook, self.interface, &self.frame)?;
+        Ok(Sent {
+            frame: self.frame.clone(),
+            action,
+            bytes,
+            ..*self
+        })
+    }
+
+    fn check(&self, expected: &Expected, before: &State, after: &State) -> Result<()> {
+        let passed_out = self.hook == Hook::Egress && expected.reason == Some(Reason::NotOurs);
+        let wanted = expected
+            .reason
+            .filter(|_| !passed_out)
+            .map(|reason| (reason.name(), 1));
+        let moved = moved(before, after);
+        let only: Vec<_> = wanted.into_iter().collect();
+        ensure!(
+            moved == only,
+            "wanted the counts {only:?} to move, found {moved:?}"
+        );
+        let action = match expected.reason {
+            None => Action::Unfinished,
+            Some(reason) if reason.fate() == Fate::Dropped => Action::Drop,
+            Some(Reason::ToBackend | Reason::ToClient) => Action::Send,
+            Some(_) => Action::Pass,
+        };
+        ensure!(
+            self.action == action,
+            "wanted {action:?}, found {:?}",
+            self.action
+        );
+        if action == Action::Drop {
+            return Ok(());
+        }
+        let mut bytes = expected
+            .frame
+            .as_ref()
+            .map_or_else(|| self.frame.clone(), Frame::bytes);
+        if expected.resolved_later {
+            bytes[..12].copy_from_slice(&self.frame[..12]);
+        }
+        ensure!(
+            self.bytes == bytes,
+            "wanted the frame\n{}found\n{}",
+            dump(&bytes),
+            dump(&self.bytes)
+        );
+        Ok(())
+    }
+}
+
+/// The reasons whose count is another than before, and by how much.
+fn moved(before: &State, after: &State) -> Vec<(&'static str, u64)> {
+    let earlier = |name| before.reasons.get(name).copied().unwrap_or_default();
+    let grown = |(name, count): (&&'static str, &u64)| (*name, count - earlier(*name));
+    after
+        .reasons
+        .iter()
+        .map(grown)
+        .filter(|(_, by)| *by > 0)
+        .collect()
+}
+
+fn empty(subject: &mut dyn Subject, route: &str) -> Result<()> {
+    let id = subject
+        .image()
+        .route_id(route)
+        .with_context(|| format!("no route {route:?}"))?;
+    let emptied = Route {
+        slot_count: 0,
+        ..subject.image().routes[&id]
+    };
+    subject.write(&MapWrite::Route(id, Some(emptied)))
+}
+
+fn carried(subject: &dyn Subject, route: &str, wanted: &[u64]) -> Result<()> {
+    let image = subject.image();
+    let id = image
+        .route_id(route)
+        .with_context(|| format!("no route {route:?}"))?;
+    let counters = subject.state()?.counters;
+    let connections = |backend: &u32| {
+        counters
+            .get(backend)
+            .map_or(0, |counters| counters.connections)
+    };
+    let found: Vec<u64> = image
+        .run(&image.routes[&id])
+        .iter()
+        .map(connections)
+        .collect();
+    ensure!(
+        found == wanted,
+        "wanted connections {wanted:?}, found {found:?}"
+    );
+    Ok(())
+}
+
+fn expectation(line: &str) -> Result<Step> {
+    let (only, line) = match line.split_once(": ") {
+        Some((at, rest)) => (Some(hook(at)?), rest),
+        None => (None, line),
+    };
+    let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let mut expected = Expected {
+        reason: None,
+        frame: None,
+        resolved_later: false,
+    };
+    if word != "unfinished" {
+        let known = Reason::ALL.iter().find(|reason| reason.name() == word);
+        expected.reason = Some(*known.with_context(|| format!("no step and no reason: {word:?}"))?);
+    }
+    let rest = match rest.strip_prefix("resolve ") {
+        Some(rest) => {
+            expected.resolved_later = true;
+            rest
+        }
+        None => rest,
+    };
+    if !rest.is_empty() {
+        let (interface, frame) = located(rest)?;
+        let sent = matches!(expected.reason, Some(Reason::ToBackend | Reason::ToClient));
+        // The Ethernet addresses of the next hop, once the frame is ours to send.
+        let next = (bed::next_mac(frame.destination()), bed::own_mac(interface));
+        expected.frame = Some(if sent {
+            frame.via(next.0, next.1)
+        } else {
+            frame
+        });
+    }
+    Ok(Step::Expect { only, expected })
+}
+
+fn located(text: &str) -> Result<(u32, Frame)> {
+    let (interface, frame) = text.split_once(' ').context("wanted INTERFACE FRAME")?;
+    Ok((bed::interface(interface)?, Frame::parse(frame)?))
+}
+
+fn hook(name: &str) -> Result<Hook> {
+    match name {
+        "xdp" => Ok(Hook::Xdp),
+        "tc" => Ok(Hook::Tc),
+        other => bail!("wanted xdp or tc, found {other:?}"),
+    }
+}
+
+fn dump(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for line in bytes.chunks(16) {
+        for byte in line {
+            let _ = write!(text, "{byte:02x} ");
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,181 @@
+//! The loaded programs, run by `BPF_PROG_TEST_RUN` in the bed's namespace: the same packets as on the host.
+//!
+//! The object is the one that `cargo xtask` built (`GWPOOL_BPF_OBJ`), its clock stopped. Nothing is attached or
+//! pinned: it all goes with the process.
+
+use crate::bed;
+use crate::subject::{Action, Hook, State, Subject};
+use anyhow::{Context, Result, anyhow, bail};
+use aya::maps::PerCpuValues;
+use aya::programs::{Program, TestRun, TestRunOptions, XdpMode};
+use gwpool_common::net::NextHop;
+use gwpool_common::reason::Reason;
+use gwpool_common::route::Counters;
+use gwpool_user::datapath::Datapath;
+use gwpool_user::plan::{Image, Limits, MapWrite};
+
+/// The object's bytes.
+pub fn object() -> Result<Vec<u8>> {
+    let path = std::env::var("GWPOOL_BPF_OBJ")
+        .context("GWPOOL_BPF_OBJ is not set: use `cargo xtask test kernel`")?;
+    std::fs::read(&path).with_context(|| format!("the object {path}"))
+}
+
+/// The programs in the kernel.
+pub struct InKernel {
+    datapath: Datapath,
+    image: Image,
+}
+
+impl InKernel {
+    /// Loads the object with tables of these sizes.
+    pub fn new(limits: &Limits) -> Result<InKernel> {
+        let mut datapath = Datapath::load_stopped(&object()?, limits)?;
+        // The kernel lends XDP only a queue that an XDP program has been attached to (xdp_convert_md_to_buff).
+        for name in bed::names() {
+            let clock = datapath.xdp("gwpool_clock")?;
+            clock
+                .attach(name, XdpMode::Driver)
+                .with_context(|| format!("XDP on {name}"))?;
+        }
+        Ok(InKernel {
+            image: datapath.installed()?,
+            datapath,
+        })
+    }
+
+    /// Runs a program once; its return value and what it left of the frame.
+    fn test_run(&self, name: &str, interface: u32, frame: &[u8]) -> Result<(u32, Vec<u8>)> {
+        let mut out = vec![0u8; frame.len() + 64];
+        let program = self.datapath.program(name)?;
+        let mut context = context(program, interface, frame.len())?;
+        let mut options = TestRunOptions::new();
+        options.data_in = Some(frame);
+        options.data_out = Some(&mut out);
+        options.ctx_in = Some(&mut context);
+        let result = match program {
+            Program::Xdp(program) => program.test_run(options),
+            Program::SchedClassifier(program) => program.test_run(options),
+            _ => bail!("{name} is neither XDP nor TC"),
+        };
+        let result = result.with_context(|| format!("running {name} on {} bytes", frame.len()))?;
+        out.truncate(result.data_size_out as usize);
+        Ok((result.return_value, out))
+    }
+}
+
+/// The context that says which interface the packet is on (linux/bpf.h: `struct xdp_md`, `struct __sk_buff`).
+fn context(program: &Program, interface: u32, length: usize) -> Result<Vec<u8>> {
+    let words: Vec<u32> = match program {
+        // data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex
+        Program::Xdp(_) => vec![0, u32::try_from(length)?, 0, interface, 0, 0],
+        // len, pkt_type, mark, queue_mapping, protocol, vlan_present, vlan_tci, vlan_proto, priority,
+        // ingress_ifindex, ifindex; what follows is taken as zero
+        _ => vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 0, interface],
+    };
+    Ok(words.iter().flat_map(|word| word.to_ne_bytes()).collect())
+}
+
+impl Subject for InKernel {
+    fn run(&mut self, hook: Hook, interface: u32, frame: &[u8]) -> Result<(Action, Vec<u8>)> {
+        let name = match hook {
+            Hook::Xdp => "gwpool_xdp",
+            Hook::Tc => "gwpool_ingress",
+            Hook::Egress => "gwpool_egress",
+        };
+        let (verdict, mut bytes) = self.test_run(name, interface, frame)?;
+        let marked = bytes.len() == frame.len() + 4;
+        // linux/bpf.h: enum xdp_action; linux/pkt_cls.h: TC_ACT_UNSPEC, _SHOT, _REDIRECT
+        let action = match (hook, verdict as i32) {
+            (Hook::Xdp, 1) | (Hook::Tc | Hook::Egress, 2) => Action::Drop,
+            (Hook::Xdp, 2) if marked => Action::Unfinished,
+            (Hook::Xdp, 2) | (Hook::Tc | Hook::Egress, -1) => Action::Pass,
+            (Hook::Xdp, 3 | 4) | (Hook::Tc | Hook::Egress, 7) => Action::Send,
+            (hook, other) => bail!("{hook:?} returned {other}"),
+        };
+        if action == Action::Unfinished {
+            // The mark stands before the packet.
+            bytes.drain(..4);
+        }
+        Ok((action, bytes))
+    }
+
+    fn image(&self) -> &Image {
+        &self.image
+    }
+
+    fn write(&mut self, write: &MapWrite) -> Result<()> {
+        self.datapath.apply(std::slice::from_ref(write))?;
+        self.image.apply(write);
+        Ok(())
+    }
+
+    fn state(&self) -> Result<State> {
+        let maps = &self.datapath.maps;
+        let mut state = State {
+            established: maps.established.iter().collect::<Result<_, _>>()?,
+            embryonic: maps.embryonic.iter().collect::<Result<_, _>>()?,
+            ..State::default()
+        };
+        for id in self.image.backends.keys() {
+            let each = maps.counters.get(id, 0)?;
+            let sum = each.iter().fold(Counters::default(), add);
+            if sum != Counters::default() {
+                state.counters.insert(*id, sum);
+            }
+        }
+        for reason in Reason::ALL {
+            let count: u64 = maps.reasons.get(&(*reason as u32), 0)?.iter().sum();
+            if count > 0 {
+                state.reasons.insert(reason.name(), count);
+            }
+        }
+        Ok(state)
+    }
+}
+
+fn add(sum: Counters, more: &Counters) -> Counters {
+    Counters {
+        connections: sum.connections + more.connections,
+        to_backend_packets: sum.to_backend_packets + more.to_backend_packets,
+        to_backend_bytes: sum.to_backend_bytes + more.to_backend_bytes,
+        to_client_packets: sum.to_client_packets + more.to_client_packets,
+        to_client_bytes: sum.to_client_bytes + more.to_client_bytes,
+    }
+}
+
+impl InKernel {
+    /// Empties what packets have filled: the next case begins on clean tables without loading anything anew.
+    pub fn reset(&mut self) -> Result<()> {
+        let maps = &mut self.datapath.maps;
+        for key in maps.established.keys().collect::<Result<Vec<_>, _>>()? {
+            maps.established.remove(&key)?;
+        }
+        for key in maps.embryonic.keys().collect::<Result<Vec<_>, _>>()? {
+            maps.embryonic.remove(&key)?;
+        }
+        for id in self.image.routes.keys() {
+            maps.turns.set(*id, [0; 8], 0)?;
+        }
+        let cpus = aya::util::nr_cpus().map_err(|(file, error)| anyhow!("{file}: {error}"))?;
+        for id in self.image.backends.keys() {
+            maps.counters.set(
+                *id,
+                PerCpuValues::try_from(vec![Counters::default(); cpus])?,
+                0,
+            )?;
+        }
+        for index in 0..maps.next_hops.len() {
+            maps.next_hops.set(index, NextHop::default(), 0)?;
+        }
+        Ok(())
+    }
+}
+
+/// The loaded programs on the usual host, filled with the world's plan. [`bed::build`] must have run in this thread.
+pub fn in_kernel(world: &str, local_ports: (u16, u16), flows: Option<u32>) -> Result<InKernel> {
+    let (host, plan) = (bed::host(local_ports), bed::plan(world, flows)?);
+    let mut subject = InKernel::new(&plan.limits)?;
+    subject.fill(&plan, &host)?;
+    Ok(subject)
+}

@@ -1,0 +1,264 @@
+//! The world as ordered maps: what the kernel's tables and routing answer, without a kernel.
+//!
+//! It is filled by the same writes as the maps ([`Image`]), its flow tables by packets alone. Its routing knows the
+//! connected prefixes and the default gateways of the [`Host`] it stands on, and the neighbours listed there.
+
+use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::limits::{self, Settings};
+use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
+use gwpool_common::reason::Reason;
+use gwpool_common::route::{Backend, Counters, Listener, Route};
+use gwpool_ebpf::family::Ipv4;
+use gwpool_ebpf::world::{Lookup, Refused, Side, Way, World};
+use gwpool_user::host::Host;
+use gwpool_user::plan::Image;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// The model of one host's tables.
+#[derive(Clone, Debug, Default)]
+pub struct Model {
+    /// What the daemon has written.
+    pub image: Image,
+    /// What the routing answers from.
+    pub host: Host,
+    /// The established tier.
+    pub established: BTreeMap<FlowKey<V4>, Flow<V4>>,
+    /// The embryonic tier.
+    pub embryonic: BTreeMap<FlowKey<V4>, Embryo<V4>>,
+    /// Entries the established tier holds.
+    pub capacity: usize,
+    /// Cursors by route id.
+    pub turns: BTreeMap<u32, u64>,
+    /// Next hops by index.
+    pub next_hops: BTreeMap<u16, NextHop>,
+    /// By backend id.
+    pub counters: BTreeMap<u32, Counters>,
+    /// The interface of the packet under way.
+    pub interface: u32,
+    /// Whether it is at TC.
+    pub resolves: bool,
+}
+
+impl World<Ipv4> for Model {
+    type Established = FlowKey<V4>;
+    type Embryonic = FlowKey<V4>;
+
+    fn now(&self) -> u16 {
+        self.image.settings.tick_shift as u16
+    }
+
+    fn settings(&self) -> Settings {
+        self.image.settings
+    }
+
+    fn interface(&self) -> u32 {
+        self.interface
+    }
+
+    fn resolves(&self) -> bool {
+        self.resolves
+    }
+
+    fn established(&mut self, key: &FlowKey<V4>) -> Option<FlowKey<V4>> {
+        self.established.contains_key(key).then_some(*key)
+    }
+
+    fn flow(&self, at: FlowKey<V4>) -> Flow<V4> {
+        self.established[&at]
+    }
+
+    fn mark(&mut self, at: FlowKey<V4>, flow: &Flow<V4>) {
+        if let Some(entry) = self.established.get_mut(&at) {
+            (entry.flags, entry.next_hop, entry.seen) = (flow.flags, flow.next_hop, flow.seen);
+        }
+    }
+
+    fn establish(&mut self, key: &FlowKey<V4>, flow: &Flow<V4>) -> Result<(), Refused> {
+        if self.established.contains_key(key) {
+            return Err(Refused::Taken);
+        }
+        if self.established.len() >= self.capacity {
+            return Err(Refused::Full);
+        }
+        self.established.insert(*key, *flow);
+        Ok(())
+    }
+
+    fn retire(&mut self, key: &FlowKey<V4>) {
+        self.established.remove(key);
+    }
+
+    fn embryonic(&mut self, key: &FlowKey<V4>) -> Option<FlowKey<V4>> {
+        self.embryonic.contains_key(key).then_some(*key)
+    }
+
+    fn embryo(&self, at: FlowKey<V4>) -> Embryo<V4> {
+        self.embryonic[&at]
+    }
+
+    fn mark_embryo(&mut self, at: FlowKey<V4>, embryo: &Embryo<V4>) {
+        let (flow, proof) = (&embryo.flow, embryo.proof);
+        if let Some(entry) = self.embryonic.get_mut(&at) {
+            entry.proof = proof;
+            let entry = &mut entry.flow;
+            (entry.flags, entry.next_hop, entry.seen) = (flow.flags, flow.next_hop, flow.seen);
+        }
+    }
+
+    fn conceive(&mut self, key: &FlowKey<V4>, embryo: &Embryo<V4>) -> Result<(), Refused> {
+        if self.embryonic.contains_key(key) {
+            return Err(Refused::Taken);
+        }
+        self.embryonic.insert(*key, *embryo);
+        Ok(())
+    }
+
+    fn forget(&mut self, key: &FlowKey<V4>) {
+        self.embryonic.remove(key);
+    }
+
+    fn address(&self, address: &V4) -> Option<Address> {
+        self.image.addresses.get(address).copied()
+    }
+
+    fn network(&self, index: u32) -> Option<Network<V4>> {
+        let written = self.image.networks.get(index as usize).copied();
+        (index < limits::NETWORKS).then_some(written.unwrap_or_default())
+    }
+
+    fn listener(&self, listener: &Listener<V4>) -> Option<u32> {
+        self.image.listeners.get(listener).copied()
+    }
+
+    fn route(&self, id: u32) -> Option<Route> {
+        self.image.routes.get(&id).copied()
+    }
+
+    fn turn(&mut self, route: u32) -> u64 {
+        let cursor = self.turns.entry(route).or_default();
+        *cursor += 1;
+        *cursor - 1
+    }
+
+    fn slot(&self, slot: u32) -> Option<u32> {
+        self.image.slots.get(slot as usize).copied()
+    }
+
+    fn backend(&self, id: u32) -> Option<Backend<V4>> {
+        self.image.backends.get(&id).copied()
+    }
+
+    fn lookup(&mut self, question: &Lookup<V4>) -> Result<Way<V4>, Reason> {
+        let (_, by) = self
+            .host
+            .link_by_index(self.interface)
+            .ok_or(Reason::NoRoute)?;
+        if !by.forwarding {
+            return Err(Reason::ForwardingDisabled);
+        }
+        self.route_to(Ipv4Addr::from(question.destination), question.length)
+    }
+
+    fn next_hop(&self, index: u16) -> Option<NextHop> {
+        Some(self.next_hops.get(&index).copied().unwrap_or_default())
+    }
+
+    fn claim_next_hop(&mut self, index: u16, hop: &NextHop) -> bool {
+        let free = !self.next_hops.contains_key(&index);
+        if free {
+            self.next_hops.insert(
+                index,
+                NextHop {
+                    state: NextHop::VALID,
+                    ..*hop
+                },
+            );
+        }
+        free
+    }
+
+    fn confirm_next_hop(&mut self, index: u16, epoch: u32) {
+        if let Some(hop) = self.next_hops.get_mut(&index) {
+            hop.epoch = epoch;
+        }
+    }
+
+    fn count_connection(&mut self, backend: u32) {
+        self.counters.entry(backend).or_default().connections += 1;
+    }
+
+    fn count_carried(&mut self, backend: u32, from: Side, packets: u32, bytes: u32) {
+        let counters = self.counters.entry(backend).or_default();
+        let (packet_count, byte_count) = match from {
+            Side::Client => (
+                &mut counters.to_backend_packets,
+                &mut counters.to_backend_bytes,
+            ),
+            Side::Backend => (
+                &mut counters.to_client_packets,
+                &mut counters.to_client_bytes,
+            ),
+        };
+        *packet_count += u64::from(packets);
+        *byte_count += u64::from(bytes);
+    }
+}
+
+impl Model {
+    fn route_to(&self, destination: Ipv4Addr, length: u16) -> Result<Way<V4>, Reason> {
+        let connected = self.host.links.values().find(|link| {
+            link.addresses
+                .iter()
+                .any(|network| network.contains(&destination))
+        });
+        let (link, gateway) = match connected {
+            // What is ours is delivered here, what is everybody's is broadcast: neither is forwarded.
+            Some(link)
+                if link
+                    .addresses
+                    .iter()
+                    .any(|own| not_forwarded(own, destination)) =>
+            {
+                return Err(Reason::NoRoute);
+            }
+            Some(link) => (link, destination),
+            None => {
+                let (interface, gateway) = self.host.gateways().next().ok_or(Reason::NoRoute)?;
+                (
+                    self.host.link_by_index(interface).ok_or(Reason::NoRoute)?.1,
+                    gateway,
+                )
+            }
+        };
+        if u32::from(length) > link.mtu {
+            return Err(Reason::TooBig);
+        }
+        let Some(neighbour) = self.host.neighbours.get(&(link.index, gateway)) else {
+            return Ok(Way::Unresolved {
+                interface: link.index,
+                gateway: gateway.octets(),
+            });
+        };
+        let out = self
+            .image
+            .interfaces
+            .get(&link.index)
+            .copied()
+            .unwrap_or_default();
+        let xdp = out.flags & Interface::XDP != 0;
+        Ok(Way::Known(NextHop {
+            state: NextHop::VALID,
+            epoch: 0,
+            interface: link.index,
+            destination: neighbour.mac,
+            source: link.mac,
+            mtu: link.mtu as u16,
+            flags: if xdp { 0 } else { NextHop::TC_ONLY },
+        }))
+    }
+}
+
+fn not_forwarded(own: &ipnet::Ipv4Net, destination: Ipv4Addr) -> bool {
+    [own.addr(), own.network(), own.broadcast()].contains(&destination)
+}

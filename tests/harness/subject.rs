@@ -1,0 +1,165 @@
+//! What packets are run on: the model here, the loaded programs in `kernel.rs`. A case asks both the same.
+
+use crate::bed;
+use crate::model::Model;
+use anyhow::Result;
+use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::net::V4;
+use gwpool_common::reason::{Fate, Reason};
+use gwpool_common::route::Counters;
+use gwpool_ebpf::packet::Frame;
+use gwpool_ebpf::{Verdict, egress, ingress};
+use gwpool_user::host::Host;
+use gwpool_user::plan::{self, Image, MapWrite, Plan};
+use std::collections::BTreeMap;
+
+/// Where a packet meets a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hook {
+    /// `gwpool_xdp`.
+    Xdp,
+    /// `gwpool_ingress`.
+    Tc,
+    /// `gwpool_egress`.
+    Egress,
+}
+
+/// What the program did with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// On to the stack, or out as it is.
+    Pass,
+    /// Gone.
+    Drop,
+    /// Sent.
+    Send,
+    /// Left for TC to finish.
+    Unfinished,
+}
+
+/// Everything that can be seen of a subject's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The established tier.
+    pub established: BTreeMap<FlowKey<V4>, Flow<V4>>,
+    /// The embryonic tier.
+    pub embryonic: BTreeMap<FlowKey<V4>, Embryo<V4>>,
+    /// By backend id, those that are not zero.
+    pub counters: BTreeMap<u32, Counters>,
+    /// By name, those that are not zero.
+    pub reasons: BTreeMap<&'static str, u64>,
+}
+
+/// Something that packets can be run on.
+pub trait Subject {
+    /// Runs one frame; what becomes of it and its bytes afterwards.
+    fn run(&mut self, hook: Hook, interface: u32, frame: &[u8]) -> Result<(Action, Vec<u8>)>;
+    /// The configuration as it was written.
+    fn image(&self) -> &Image;
+    /// Writes one entry.
+    fn write(&mut self, write: &MapWrite) -> Result<()>;
+    /// The state now.
+    fn state(&self) -> Result<State>;
+
+    /// Lays `plan` on `host`, as the daemon does; the clock stands at 1000 ticks.
+    fn fill(&mut self, plan: &Plan, host: &Host) -> Result<()> {
+        let difference = plan::diff(self.image(), plan, host)?;
+        for write in &difference.writes {
+            self.write(write)?;
+        }
+        self.clock(1000)
+    }
+
+    /// Sets the clock, in ticks.
+    fn clock(&mut self, tick: u32) -> Result<()> {
+        let settings = gwpool_common::limits::Settings {
+            tick_shift: tick,
+            ..self.image().settings
+        };
+        self.write(&MapWrite::Settings(settings))
+    }
+}
+
+/// The pipeline on the host, over the model.
+pub struct OnHost {
+    model: Model,
+    reasons: BTreeMap<&'static str, u64>,
+}
+
+impl OnHost {
+    /// An empty model of `host`, whose established tier holds `flows` flows.
+    pub fn new(host: &Host, flows: u32) -> OnHost {
+        let capacity = 2 * flows as usize;
+        let model = Model {
+            host: host.clone(),
+            capacity,
+            ..Model::default()
+        };
+        OnHost {
+            model,
+            reasons: BTreeMap::new(),
+        }
+    }
+
+    fn count(&mut self, reason: Reason) {
+        *self.reasons.entry(reason.name()).or_default() += 1;
+    }
+}
+
+impl Subject for OnHost {
+    fn run(&mut self, hook: Hook, interface: u32, frame: &[u8]) -> Result<(Action, Vec<u8>)> {
+        let mut bytes = frame.to_vec();
+        self.model.interface = interface;
+        self.model.resolves = hook != Hook::Xdp;
+        let mut packet = Frame(&mut bytes);
+        let verdict = match hook {
+            Hook::Egress => egress(&mut packet, &mut self.model),
+            Hook::Xdp | Hook::Tc => ingress(&mut packet, &mut self.model),
+        };
+        let action = match verdict {
+            Ok(Verdict::Transmit(reason, _) | Verdict::Resolve(reason, ..)) => {
+                self.count(reason);
+                Action::Send
+            }
+            Ok(Verdict::Deliver(reason)) => {
+                self.count(reason);
+                Action::Pass
+            }
+            Ok(Verdict::Unfinished) => Action::Unfinished,
+            Err(reason) => {
+                let dropped = reason.fate() == Fate::Dropped;
+                if hook != Hook::Egress || dropped {
+                    self.count(reason);
+                }
+                if dropped { Action::Drop } else { Action::Pass }
+            }
+        };
+        Ok((action, bytes))
+    }
+
+    fn image(&self) -> &Image {
+        &self.model.image
+    }
+
+    fn write(&mut self, write: &MapWrite) -> Result<()> {
+        self.model.image.apply(write);
+        Ok(())
+    }
+
+    fn state(&self) -> Result<State> {
+        Ok(State {
+            established: self.model.established.clone(),
+            embryonic: self.model.embryonic.clone(),
+            counters: self.model.counters.clone(),
+            reasons: self.reasons.clone(),
+        })
+    }
+}
+
+/// A new model of the usual host, filled with the world's plan.
+pub fn on_host(world: &str, local_ports: (u16, u16), flows: Option<u32>) -> Result<OnHost> {
+    let (host, plan) = (bed::host(local_ports), bed::plan(world, flows)?);
+    let mut subject = OnHost::new(&host, plan.limits.flows);
+    subject.fill(&plan, &host)?;
+    Ok(subject)
+}
