@@ -132,56 +132,17 @@ impl Driver {
 
     /// The host as it is now.
     pub async fn picture(&mut self) -> Result<Host, Error> {
-        let dump = |table| move |source| Error::Dump { table, source };
-        let messages: Vec<_> = self
-            .handle
-            .link()
-            .get()
-            .execute()
-            .try_collect()
-            .await
-            .map_err(dump("links"))?;
-        let mut links: BTreeMap<String, Link> = BTreeMap::new();
-        for message in &messages {
-            let (name, mut link) = netlink::link(message);
-            if link.driver.is_empty() {
-                link.driver = sysfs_driver(&name, link.index);
-            }
-            link.forwarding = setting(&format!("/proc/sys/net/ipv4/conf/{name}/forwarding"))
-                .is_ok_and(|text| text.trim() == "1");
-            links.insert(name, link);
-        }
-        let messages: Vec<_> = self
-            .handle
-            .address()
-            .get()
-            .execute()
-            .try_collect()
-            .await
-            .map_err(dump("addresses"))?;
-        for (index, address) in messages.iter().filter_map(netlink::address) {
-            if let Some(link) = links.values_mut().find(|link| link.index == index) {
-                link.addresses.push(address);
-            }
-        }
+        let links = self.links().await?;
         let mut every = RouteMessage::default();
         every.header.address_family = AddressFamily::Inet;
-        let messages: Vec<_> = self
-            .handle
-            .route()
-            .get(every)
-            .execute()
-            .try_collect()
-            .await
-            .map_err(dump("routes"))?;
+        let messages = dumped("routes", self.handle.route().get(every).execute()).await?;
         let routes = messages.iter().flat_map(netlink::paths).collect();
-        let neighbours = self
+        let every = self
             .handle
             .neighbours()
             .get()
-            .set_address_family(AddressFamily::Inet)
-            .execute();
-        let messages: Vec<_> = neighbours.try_collect().await.map_err(dump("neighbours"))?;
+            .set_address_family(AddressFamily::Inet);
+        let messages = dumped("neighbours", every.execute()).await?;
         self.neighbours = messages.iter().filter_map(netlink::neighbour).collect();
         Ok(Host {
             links,
@@ -192,6 +153,26 @@ impl Driver {
             port_seed: self.port_seed,
             epoch: 0,
         })
+    }
+
+    async fn links(&self) -> Result<BTreeMap<String, Link>, Error> {
+        let mut links: BTreeMap<String, Link> = BTreeMap::new();
+        for message in &dumped("links", self.handle.link().get().execute()).await? {
+            let (name, mut link) = netlink::link(message);
+            if link.driver.is_empty() {
+                link.driver = sysfs_driver(&name, link.index);
+            }
+            link.forwarding = setting(&format!("/proc/sys/net/ipv4/conf/{name}/forwarding"))
+                .is_ok_and(|text| text.trim() == "1");
+            links.insert(name, link);
+        }
+        let messages = dumped("addresses", self.handle.address().get().execute()).await?;
+        for (index, address) in messages.iter().filter_map(netlink::address) {
+            if let Some(link) = links.values_mut().find(|link| link.index == index) {
+                link.addresses.push(address);
+            }
+        }
+        Ok(links)
     }
 
     /// Has the kernel keep these neighbours resolved, and no longer those of an earlier call that are not among them.
@@ -252,6 +233,16 @@ impl Driver {
     }
 }
 
+async fn dumped<M>(
+    table: &'static str,
+    messages: impl Stream<Item = Result<M, rtnetlink::Error>>,
+) -> Result<Vec<M>, Error> {
+    messages
+        .try_collect()
+        .await
+        .map_err(|source| Error::Dump { table, source })
+}
+
 fn is_unknown_to_kernel(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EOPNOTSUPP))
 }
@@ -295,11 +286,8 @@ fn hz() -> u32 {
         return 0;
     };
     let step_ns = Duration::from(step).as_nanos();
-    if step_ns == 0 {
-        0
-    } else {
-        u32::try_from((1_000_000_000 + step_ns / 2) / step_ns).unwrap_or(0)
-    }
+    let hz = (1_000_000_000 + step_ns / 2).checked_div(step_ns);
+    hz.and_then(|hz| u32::try_from(hz).ok()).unwrap_or(0)
 }
 
 fn random() -> u32 {

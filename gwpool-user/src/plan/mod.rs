@@ -5,12 +5,13 @@
 //! - [`wanted`]: a plan laid on a host: the maps as they should be, ids staying put ([`slots`]: runs of backends).
 //! - [`diff`]: what runs now and what should run, to an ordered list of map writes; pure.
 //! - [`neighbours`]: whom the kernel should always know the way to; [`warnings`]: what will not go well on this host.
+#![forbid(unsafe_code)]
 
 pub mod diff;
 mod error;
 pub mod image;
 pub mod neighbours;
-#[allow(
+#[expect(
     clippy::module_inception,
     reason = "the folder's first noun is the plan itself"
 )]
@@ -18,6 +19,8 @@ pub mod plan;
 mod slots;
 mod wanted;
 pub mod warnings;
+#[cfg(test)]
+mod world;
 
 pub use diff::{Difference, diff};
 pub use error::Error;

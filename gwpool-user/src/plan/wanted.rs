@@ -344,3 +344,6 @@ fn source(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
 //! What moves the epoch, and what does not.
+#![expect(clippy::unwrap_used, reason = "a test may end by panic")]
 
 use super::*;
 

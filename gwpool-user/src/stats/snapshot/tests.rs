@@ -1,4 +1,5 @@
 //! The shape that dashboards hang on, name by name.
+#![expect(clippy::unwrap_used, reason = "a test may end by panic")]
 
 use super::*;
 use crate::plan::{self, Image, Limits, Protocol};
@@ -36,6 +37,31 @@ pub fn example() -> Snapshot {
             ..Limits::default()
         },
     };
+    let image = image();
+    let carried = |connections| Counters {
+        connections,
+        to_backend_packets: 10 * connections,
+        to_backend_bytes: 1000 * connections,
+        to_client_packets: 20 * connections,
+        to_client_bytes: 2000 * connections,
+    };
+    let census = Census {
+        active: BTreeMap::from([(2, 3)]),
+        established: 3,
+        embryonic: 1,
+    };
+    Snapshot::of(&Sources {
+        plan: &plan,
+        image: &image,
+        uptime_seconds: 61,
+        modes: &BTreeMap::from([("box-network".to_owned(), Mode::Tc)]),
+        counters: &BTreeMap::from([(1, carried(6)), (2, carried(5)), (3, carried(1))]),
+        reasons: &[(Reason::ToBackend, 120), (Reason::Malformed, 0)],
+        census: &census,
+    })
+}
+
+fn image() -> Image {
     let mut image = Image::default();
     for id in 1..=3u8 {
         let address: V4 = [192, 168, 1, id];
@@ -58,27 +84,7 @@ pub fn example() -> Snapshot {
         },
     );
     image.slots = vec![1, 2];
-    let carried = |connections| Counters {
-        connections,
-        to_backend_packets: 10 * connections,
-        to_backend_bytes: 1000 * connections,
-        to_client_packets: 20 * connections,
-        to_client_bytes: 2000 * connections,
-    };
-    let census = Census {
-        active: BTreeMap::from([(2, 3)]),
-        established: 3,
-        embryonic: 1,
-    };
-    Snapshot::of(&Sources {
-        plan: &plan,
-        image: &image,
-        uptime_seconds: 61,
-        modes: &BTreeMap::from([("box-network".to_owned(), Mode::Tc)]),
-        counters: &BTreeMap::from([(1, carried(6)), (2, carried(5)), (3, carried(1))]),
-        reasons: &[(Reason::ToBackend, 120), (Reason::Malformed, 0)],
-        census: &census,
-    })
+    image
 }
 
 #[test]

@@ -1,0 +1,280 @@
+//! A running instance: its plan laid on its host, followed and swept.
+//!
+//! Maps are filled before a program is attached, so that no packet meets an empty table; what already runs is taken
+//! over as it is, and only differences are written. What fails later is said, and what ran goes on.
+
+use crate::datapath::mode::{self, Choice, Mode};
+use crate::datapath::pins::{Pins, Place};
+use crate::datapath::sweep::{self, Sweep};
+use crate::datapath::{Datapath, OBJECT, attach};
+use crate::host::Host;
+use crate::host::driver::Driver;
+use crate::plan::{Difference, Image, Plan, diff, neighbours, warnings};
+use anyhow::Result;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Instant;
+use tracing::{debug, error, info, warn};
+
+/// One daemon's plan, host, programs and maps.
+pub(super) struct Instance {
+    pub(super) plan: Plan,
+    pins: Pins,
+    pub(super) datapath: Datapath,
+    driver: Driver,
+    pub(super) host: Host,
+    pub(super) image: Image,
+    /// By interface index.
+    pub(super) attached: BTreeMap<u32, Choice>,
+    sweep: Sweep,
+    pub(super) started: Instant,
+}
+
+impl Instance {
+    pub(super) async fn start(plan: Plan, pins: Pins) -> Result<Self> {
+        let mut driver = Driver::connect()?;
+        let mut host = driver.picture().await?;
+        pins.create()?;
+        let datapath = Datapath::adopt(OBJECT, &plan.limits, &pins)?;
+        let image = datapath.installed()?;
+        if image.names.is_empty() {
+            info!("nothing runs yet: starting afresh");
+        } else {
+            info!(
+                "taking over what runs: {} route(s), {} backend(s)",
+                image.routes.len(),
+                image.backends.len()
+            );
+        }
+        // Nobody knows what has happened since the last daemon looked.
+        host.epoch = image.settings.epoch + 1;
+        let mut instance = Instance {
+            plan,
+            pins,
+            datapath,
+            driver,
+            host,
+            image,
+            attached: BTreeMap::new(),
+            sweep: Sweep::default(),
+            started: Instant::now(),
+        };
+        for warning in warnings::warnings(&instance.plan, &instance.host) {
+            warn!("{warning}");
+        }
+        instance.mark_xdp()?;
+        instance.lay()?;
+        let choices = instance.choose()?;
+        for choice in &choices {
+            report(choice);
+        }
+        instance.attach(choices)?;
+        instance.tend().await;
+        Ok(instance)
+    }
+
+    /// The interfaces of the plan that have no programs yet, and how they get them.
+    fn choose(&self) -> Result<Vec<Choice>> {
+        let links = self.pins.links()?;
+        let ours = |index| {
+            links
+                .iter()
+                .any(|(pinned, place)| *pinned == index && is_xdp(*place))
+        };
+        let mut choices = Vec::new();
+        let mut seen = BTreeSet::new();
+        for network in &self.plan.networks {
+            let Some(link) = self.host.links.get(&network.interface) else {
+                continue;
+            };
+            if self.attached.contains_key(&link.index) || !seen.insert(link.index) {
+                continue;
+            }
+            let foreign = link.program.is_some() && !ours(link.index);
+            choices.push(mode::choose(
+                self.plan.datapath,
+                &network.interface,
+                link,
+                foreign,
+            )?);
+        }
+        Ok(choices)
+    }
+
+    /// Attaches, forgets interfaces that are gone, and tells the programs where XDP now is.
+    fn attach(&mut self, choices: Vec<Choice>) -> Result<()> {
+        for choice in choices {
+            let (index, mode) = (choice.index, choice.mode);
+            let attached = self.datapath.attach(&self.pins, choice)?;
+            if attached.mode != mode {
+                report(&attached);
+            }
+            self.attached.insert(index, attached);
+        }
+        let managed: BTreeSet<u32> = self.image.interfaces.keys().copied().collect();
+        self.attached.retain(|index, _| managed.contains(index));
+        let gone = attach::detach_others(&self.pins, &managed)?;
+        if gone != 0 {
+            info!("took {gone} link(s) off interfaces that are gone or no longer managed");
+        }
+        if self.mark_xdp()? {
+            // Next hops remember how their interface takes frames.
+            self.host.epoch += 1;
+            self.lay()?;
+        }
+        Ok(())
+    }
+
+    /// Notes in the picture which interfaces carry our XDP program; true if the maps say otherwise.
+    fn mark_xdp(&mut self) -> Result<bool> {
+        let links = self.pins.links()?;
+        let mut moved = false;
+        for link in self.host.links.values_mut() {
+            link.carries_xdp = links
+                .iter()
+                .any(|(index, place)| *index == link.index && is_xdp(*place));
+            let installed = self.image.interfaces.get(&link.index);
+            moved |= installed.is_some_and(|installed| (installed.flags != 0) != link.carries_xdp);
+        }
+        Ok(moved)
+    }
+
+    /// Lays the plan on the host: writes what differs.
+    fn lay(&mut self) -> Result<()> {
+        let difference = diff(&self.image, &self.plan, &self.host)?;
+        self.write(difference)
+    }
+
+    pub(super) fn write(&mut self, difference: Difference) -> Result<()> {
+        for write in &difference.writes {
+            debug!("{write:?}");
+        }
+        if let Err(error) = self.datapath.apply(&difference.writes) {
+            // Some of it is written: what there is now is in the maps alone.
+            self.image = self.datapath.installed()?;
+            return Err(error.into());
+        }
+        if !difference.writes.is_empty() {
+            info!("wrote {} map entries", difference.writes.len());
+        }
+        self.image = difference.wanted;
+        Ok(())
+    }
+
+    /// Returns when the host has changed.
+    pub(super) async fn changed(&mut self) -> Result<()> {
+        Ok(self.driver.changed().await?)
+    }
+
+    /// The host has changed. What fails here is said, and what ran goes on.
+    pub(super) async fn follow(&mut self) {
+        let mut host = match self.driver.picture().await {
+            Ok(host) => host,
+            Err(error) => {
+                return error!(
+                    "cannot look at the host, going on with what was: {}",
+                    chain(&error.into())
+                );
+            }
+        };
+        host.epoch = self.host.epoch + u32::from(self.host.epoch_moved(&host));
+        let before = warnings::warnings(&self.plan, &self.host);
+        self.host = host;
+        for warning in warnings::warnings(&self.plan, &self.host) {
+            if !before.contains(&warning) {
+                warn!("{warning}");
+            }
+        }
+        if let Err(error) = self.lay_and_attach() {
+            error!(
+                "the host has changed and the plan no longer fits it, going on with what was: {}",
+                chain(&error)
+            );
+        }
+        self.tend().await;
+    }
+
+    fn lay_and_attach(&mut self) -> Result<()> {
+        self.mark_xdp()?;
+        self.lay()?;
+        let choices = self.choose()?;
+        for choice in &choices {
+            report(choice);
+        }
+        self.attach(choices)
+    }
+
+    async fn tend(&mut self) {
+        let wanted = neighbours::managed(&self.plan, &self.host);
+        self.driver.manage(&wanted).await;
+    }
+
+    pub(super) async fn sweep(&mut self) {
+        if let Err(error) = self.try_sweep().await {
+            error!(
+                "the sweep failed, the next one is in {} s: {}",
+                sweep::INTERVAL.as_secs(),
+                chain(&error)
+            );
+        }
+    }
+
+    async fn try_sweep(&mut self) -> Result<()> {
+        let retired = diff::retired(&self.image);
+        let swept = self
+            .sweep
+            .pass(&mut self.datapath, &retired, self.plan.limits.flows)
+            .await?;
+        if swept.flows + swept.next_hops != 0 {
+            debug!(
+                "swept {} flow(s), {} next hop(s)",
+                swept.flows, swept.next_hops
+            );
+        }
+        if !swept.idle.is_empty() {
+            self.write(diff::reap(&self.image, &swept.idle))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "{} route(s) on {} interface(s)",
+            self.plan.routes.len(),
+            self.attached.len()
+        )
+    }
+}
+
+fn is_xdp(place: Place) -> bool {
+    matches!(place, Place::Native | Place::Generic)
+}
+
+fn report(choice: &Choice) {
+    let driver = if choice.driver.is_empty() {
+        "none"
+    } else {
+        &choice.driver
+    };
+    info!(
+        "interface {}: driver {driver}, mode {}: {}",
+        choice.interface,
+        choice.mode.name(),
+        choice.why
+    );
+    if choice.mode == Mode::Native && choice.driver == "veth" {
+        warn!(
+            "interface {}: native XDP on veth loses what comes in with a partial checksum: the peer end needs \
+             `ethtool -K DEV tx off`, or set gwpool.datapath to tc",
+            choice.interface
+        );
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn chain(error: &anyhow::Error) -> String {
+    format!("{error:#}")
+}

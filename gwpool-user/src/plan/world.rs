@@ -1,0 +1,134 @@
+//! A small world for tests: gateway-1 of three, two networks, two routes.
+//!
+//! Every application of a difference looks at all the states on the way.
+#![expect(clippy::unwrap_used, reason = "a test may end by panic")]
+#![forbid(unsafe_code)]
+
+use super::diff::{Difference, diff};
+use super::image::Image;
+use super::plan::{Backend, Datapath, Limits, ListenAddress, Network, Peer, Plan, Protocol, Route};
+use crate::host::{Host, Link};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+pub const OUTER: u32 = 3;
+pub const INNER: u32 = 4;
+
+pub fn inner(last: u8) -> Ipv4Addr {
+    Ipv4Addr::new(192, 168, 1, last)
+}
+
+pub fn host() -> Host {
+    let link = |index, address: &str| Link {
+        index,
+        up: true,
+        addresses: vec![address.parse().unwrap()],
+        ..Link::default()
+    };
+    Host {
+        links: BTreeMap::from([
+            ("box-network".to_owned(), link(INNER, "192.168.1.1/24")),
+            ("gateway-network".to_owned(), link(OUTER, "10.0.0.1/24")),
+            ("kube-ipvs0".to_owned(), link(9, "10.96.0.1/32")),
+            ("lo".to_owned(), link(1, "127.0.0.1/8")),
+        ]),
+        local_ports: (32768, 60999),
+        hz: 250,
+        ..Host::default()
+    }
+}
+
+pub fn route(name: &str, port: u16) -> Route {
+    let backend = |number: u8| Backend {
+        name: format!("gateway-{number}"),
+        address: (number != 1).then(|| inner(number)),
+        port,
+    };
+    Route {
+        name: name.to_owned(),
+        mode: "http".to_owned(),
+        protocol: Protocol::Tcp,
+        listen: vec![ListenAddress::Any],
+        port,
+        network: "box-network".to_owned(),
+        backends: (1..=3).map(backend).collect(),
+        enabled: true,
+    }
+}
+
+pub fn plan() -> Plan {
+    let network = |name: &str, inner| Network {
+        name: name.to_owned(),
+        interface: name.to_owned(),
+        inner,
+        address: None,
+    };
+    let peer = |number: u8| Peer {
+        name: format!("gateway-{number}"),
+        network: "box-network".to_owned(),
+        address: inner(number),
+    };
+    Plan {
+        node: "gateway-1".to_owned(),
+        datapath: Datapath::Auto,
+        networks: vec![
+            network("box-network", true),
+            network("gateway-network", false),
+        ],
+        routes: vec![route("argocd", 30080), route("dash", 30082)],
+        peers: vec![peer(2), peer(3)],
+        limits: Limits {
+            flows: 64,
+            embryonic: 64,
+            routes: 4,
+            backends: 16,
+        },
+    }
+}
+
+/// Every state a packet could meet: whatever is named is there, and belongs to who names it.
+pub fn assert_consistent(image: &Image) {
+    for (listener, id) in &image.listeners {
+        assert!(
+            image.routes.contains_key(id),
+            "{listener:?} names route {id}"
+        );
+    }
+    for (id, route) in &image.routes {
+        assert!(image.names.contains_key(id), "route {id} has no name");
+        assert_eq!(
+            image.run(route).len(),
+            route.slot_count as usize,
+            "route {id}"
+        );
+        for backend in image.run(route) {
+            assert_eq!(
+                image.backends.get(backend).map(|backend| backend.route),
+                Some(*id)
+            );
+        }
+    }
+}
+
+/// Applies write by write, looking at every state on the way.
+pub fn apply(installed: &Image, difference: &Difference) -> Image {
+    let mut image = installed.clone();
+    for write in &difference.writes {
+        image.apply(write);
+        assert_consistent(&image);
+    }
+    image.replaced = difference.wanted.replaced.clone();
+    assert_eq!(image, difference.wanted);
+    image
+}
+
+pub fn installed() -> Image {
+    apply(
+        &Image::default(),
+        &diff(&Image::default(), &plan(), &host()).unwrap(),
+    )
+}
+
+pub fn step(image: &Image, plan: &Plan) -> Image {
+    apply(image, &diff(image, plan, &host()).unwrap())
+}
