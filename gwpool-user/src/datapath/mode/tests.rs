@@ -1,4 +1,5 @@
 //! One row a driver and wish.
+#![expect(clippy::unwrap_used, reason = "a test may end by panic")]
 
 use super::*;
 use crate::plan::Datapath::{Auto, Generic, Native, Tc};
