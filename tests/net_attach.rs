@@ -65,7 +65,7 @@ fn an_nginx_download_survives_the_attach(datapath: Datapath) -> Result<()> {
     let (load, progress) = (
         Load {
             bytes: BYTES,
-            rate: BYTES / 3,
+            rate: BYTES / 6,
         },
         Progress::default(),
     );
@@ -73,7 +73,7 @@ fn an_nginx_download_survives_the_attach(datapath: Datapath) -> Result<()> {
     std::thread::scope(|scope| {
         let downloading = scope.spawn(|| download(&site.client.namespace, host, load, &progress));
         wait_until("the download to begin", LIMIT, || progress.bytes() > 0)?;
-        world.start_all()?;
+        world.start(gateway)?;
         assert!(progress.bytes() < BYTES, "too late to show anything");
         let expected = Transfer {
             backend: "nginx".into(),
@@ -84,22 +84,37 @@ fn an_nginx_download_survives_the_attach(datapath: Datapath) -> Result<()> {
     })
 }
 
-fn a_killed_daemon_leaves_forwarding_on(datapath: Datapath) -> Result<()> {
+/// How a daemon ends.
+#[derive(Clone, Copy)]
+enum End {
+    /// SIGKILL.
+    Killed,
+    /// `gwpool-user stop`.
+    Stopped,
+}
+
+fn a_daemon_that_ended_leaves_forwarding_on(datapath: Datapath, end: End) -> Result<()> {
     let mut world = World::up(datapath)?;
     let site = world.site.clone();
     let gateway = site.gateway(1);
     let port = gateway.stats()?.routes[0].port()?;
     for gateway in &site.gateways {
+        if let End::Stopped = end {
+            output(&mut gateway.user("stop")?)?;
+        }
         world.kill(gateway)?;
+        assert!(gateway.stats().is_err(), "nobody is there to answer");
     }
     site.client.sequential(gateway.front(port), 30)?;
-    assert!(
-        site.served_at(port)?
-            .values()
-            .all(|&connections| connections == 10),
-        "{:?}",
-        site.served_at(port)?
+    let served = site.served_at(port)?;
+    assert!(served.values().all(|&served| served == 10), "{served:?}");
+    world.start(gateway)?;
+    assert_eq!(
+        gateway.stats()?.routes[0].shares(),
+        served,
+        "the next daemon knows what was served"
     );
+    assert_eq!(gateway.log_errors()?, Vec::<String>::new());
     Ok(())
 }
 
@@ -113,8 +128,7 @@ fn stop_detach_leaves_nothing(datapath: Datapath, daemon_alive: bool) -> Result<
         world.kill(gateway)?;
     }
     assert!(!pins(gateway)?.is_empty(), "what runs is pinned");
-    let mut stop = gateway.user(&["stop", "--detach", "--pin-dir"])?;
-    output(stop.arg(gateway.pin_dir()))?;
+    output(gateway.user("stop")?.arg("--detach"))?;
     assert_eq!(pins(gateway)?, Vec::<String>::new());
     for interface in ["gateway-network", "box-network"] {
         let link = gateway
@@ -220,12 +234,17 @@ fn an_nginx_download_survives_the_attach_in_auto() -> Result<()> {
 
 #[test]
 fn a_killed_daemon_leaves_forwarding_on_in_native() -> Result<()> {
-    a_killed_daemon_leaves_forwarding_on(Datapath::Native)
+    a_daemon_that_ended_leaves_forwarding_on(Datapath::Native, End::Killed)
 }
 
 #[test]
 fn a_killed_daemon_leaves_forwarding_on_in_tc() -> Result<()> {
-    a_killed_daemon_leaves_forwarding_on(Datapath::Tc)
+    a_daemon_that_ended_leaves_forwarding_on(Datapath::Tc, End::Killed)
+}
+
+#[test]
+fn a_stopped_daemon_leaves_forwarding_on() -> Result<()> {
+    a_daemon_that_ended_leaves_forwarding_on(Datapath::Native, End::Stopped)
 }
 
 #[test]

@@ -81,10 +81,9 @@ fn every_frame_of_a_transfer_is_accounted_for(datapath: Datapath) -> Result<()> 
     }
     let moved = Ledger::read(site)?.since(&before);
     assert_frames(site, &moved);
-    assert!(
-        moved.frames[&gateway.name] > 4 * load.bytes / 1500,
-        "{moved:?}"
-    );
+    // What we send the client ourselves does not come in.
+    let came_in = 3 * load.bytes / 1500;
+    assert!(moved.frames[&gateway.name] > came_in, "{moved:?}");
     Ok(())
 }
 

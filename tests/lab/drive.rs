@@ -67,7 +67,7 @@ pub fn show(site: &Site) -> Result<ExitCode> {
     );
     for gateway in &site.gateways {
         println!("\n{} ({})", gateway.name, gateway.gateway_network);
-        print!("{}", output(&mut gateway.user(&["stats"])?)?);
+        print!("{}", output(&mut gateway.user("stats")?)?);
     }
     println!();
     if faults.is_empty() {

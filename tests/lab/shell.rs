@@ -1,4 +1,5 @@
-//! Ways into a lab that is up: a shell on a host, and the lines that say how.
+//! Ways into a lab that is up: a shell on a host, and the lines that say how. Owns nothing: leaving the shell
+//! changes nothing, and `down` ends it.
 
 use crate::background::ID;
 use anyhow::{Context, Result, bail};

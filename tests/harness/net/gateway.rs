@@ -1,4 +1,5 @@
 //! A gateway and the daemon on it: its places, its command line, starting, killing, and what its log says.
+//! What answers on its ports is `nodeport`; what the daemon reports is `stats`.
 
 use super::fabric::Datapath;
 use super::namespace::{Namespace, output};
@@ -70,18 +71,19 @@ impl Gateway {
     }
 
     /// A `gwpool-user` command to this gateway's daemon, inside its namespace; not started.
-    pub fn user(&self, arguments: &[&str]) -> Result<Command> {
+    pub fn user(&self, verb: &str) -> Result<Command> {
         let mut command = self.namespace.command(user_binary()?);
         command
-            .args(arguments)
+            .arg(verb)
             .arg("--runtime-dir")
             .arg(self.runtime_dir());
+        command.arg("--pin-dir").arg(self.pin_dir());
         Ok(command)
     }
 
     /// What its daemon reports.
     pub fn stats(&self) -> Result<Stats> {
-        let text = output(&mut self.user(&["stats", "--json"])?)?;
+        let text = output(self.user("stats")?.arg("--json"))?;
         serde_json::from_str(&text)
             .with_context(|| format!("reading stats --json of {}: {text}", self.name))
     }
@@ -93,7 +95,7 @@ impl Gateway {
             .create(true)
             .append(true)
             .open(self.log())?;
-        let mut command = self.user(&["run"])?;
+        let mut command = self.user("run")?;
         command.arg("-i").arg(seed.join("inventory.yml"));
         command.arg("-i").arg(&self.addresses_file);
         let group_vars = seed.join("group_vars.yml");
@@ -103,7 +105,6 @@ impl Gateway {
             command.args(["-e", &vars]);
         }
         command.args(["--node", &self.name]);
-        command.arg("--pin-dir").arg(self.pin_dir());
         command.arg("--state-dir").arg(self.state_dir());
         command
             .stdin(Stdio::null())

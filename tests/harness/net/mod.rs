@@ -1,10 +1,7 @@
-//! The net tier's ground: network namespaces with the seed's topology, real servers and clients in them, and the
-//! daemon on each gateway. `tests/README.md` draws it. What is made here is removed on drop, on panic, on Ctrl-C and
-//! SIGTERM; what a killed run left behind is swept by the next one.
-//!
-//! In the order of building: [`run`] (who owns what, and its removal), [`namespace`], [`site`] (names and places),
-//! [`fabric`] (links and offloads), [`nodeport`] and [`payload`] (what answers), [`client`] and [`transfer`] (what asks),
-//! [`gateway`] and [`stats`] (the daemon), [`ledger`] (the peers' own counts), [`world`] (all of it, up).
+//! The net tier's ground: network namespaces with the seed's topology (drawn in `tests/README.md`), real servers and
+//! clients in them, and the daemon on each gateway. What is made here is removed on drop, on panic, on Ctrl-C and on
+//! SIGTERM; what a killed run left behind is swept by the next one. In the order of building: [`run`], [`namespace`],
+//! [`site`], [`fabric`], [`nodeport`], [`client`] and [`transfer`], [`gateway`], [`ledger`], and [`world`], all of it.
 
 pub mod client;
 pub mod fabric;

@@ -1,4 +1,5 @@
-//! `gwpool-user stats --json`, as far as tests read it. Fields that are not here may come and go.
+//! `gwpool-user stats --json`, as far as tests read it: a reader of its own, so that a renamed field is noticed.
+//! Fields that are not here may come and go.
 
 use anyhow::{Context, Result};
 use serde::Deserialize;

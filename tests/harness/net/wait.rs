@@ -1,4 +1,5 @@
-//! Waiting for a condition, with a limit: the only way anything here waits.
+//! Waiting for a condition, with a limit: the only way anything here waits. A limit that is reached is an error
+//! that says what did not come, and why it was not there at the last look.
 
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};

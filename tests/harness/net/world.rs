@@ -1,4 +1,5 @@
 //! All of it, up: a claimed run, its links, its servers and daemons. Taken down on drop, in the opposite order.
+//! Also refuses a world in which the daemons attached otherwise than asked: it would show something else.
 
 use super::fabric::{self, Datapath};
 use super::gateway::{Daemon, Gateway};
