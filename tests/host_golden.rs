@@ -1,25 +1,25 @@
-//! Every golden case on the host: the pipeline over the model, at XDP and at TC.
+//! Every golden case on the host, at XDP and at TC; and the races that only the model can be stopped in.
 
-use gwpool_harness::{case, subject};
+use gwpool_harness::{case, races};
 
 #[test]
 fn every_case_holds_on_the_host() {
-    let mut failures = Vec::new();
-    let cases = case::all().expect("the cases read");
-    for case in &cases {
-        for hook in &case.hooks {
-            let mut subject = subject::on_host(&case.world, case.local_ports, case.flows)
-                .expect("the world fills");
-            if let Err(error) = case.run(&mut subject, *hook) {
-                failures.push(format!("{error:#}"));
-            }
-        }
-    }
+    let failures = case::failures_on_host().expect("the cases run");
     assert!(
         failures.is_empty(),
         "{} failed:\n{}",
         failures.len(),
         failures.join("\n")
     );
-    println!("{} cases on the host", cases.len());
+}
+
+#[test]
+fn what_two_cpus_do_at_once_ends_well() {
+    let failures = races::failures();
+    assert!(
+        failures.is_empty(),
+        "{} failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }

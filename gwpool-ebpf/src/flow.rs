@@ -11,9 +11,11 @@
 
 use crate::checksum;
 use crate::family::Family;
+use crate::lifetime;
 use crate::packet::Packet;
 use crate::parse::{Parsed, TCP, TcpHeader, tcp};
-use crate::world::{Refused, Side, World};
+use crate::proof;
+use crate::world::{Side, World};
 use gwpool_common::flow::{Embryo, Flow, FlowKey, Rewrite};
 use gwpool_common::limits;
 use gwpool_common::reason::Reason;
@@ -184,13 +186,13 @@ pub fn established<F: Family, W: World<F>>(
     let now = world.now();
     let mut flow = before;
     if flow.seen != now || parsed.flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0 {
-        if over::<F, W>(world, parsed, &flow, now) {
+        if lifetime::over::<F, W>(world, parsed, &flow, now) {
             world.retire(&mate(parsed.key.protocol, &flow.rewrite));
             world.retire(&parsed.key);
             return false;
         }
         flow.seen = now;
-        flow.flags |= closing(parsed.flags);
+        flow.flags |= lifetime::closing(parsed.flags);
     }
     *found = Found {
         flow,
@@ -200,69 +202,6 @@ pub fn established<F: Family, W: World<F>>(
         embryonic: None,
     };
     true
-}
-
-/// The flow marks that the packet's TCP flags leave.
-#[inline(always)]
-fn closing(flags: u8) -> u8 {
-    let mut marks = 0;
-    if flags & tcp::FIN != 0 {
-        marks |= Flow::<()>::FIN;
-    }
-    if flags & tcp::RST != 0 {
-        marks |= Flow::<()>::RST;
-    }
-    marks
-}
-
-/// Nothing of the flow is left to keep: both halves idle beyond their time, though nobody swept them; or both sides
-/// have closed and the client opens the same five-tuple anew.
-#[inline(always)]
-fn over<F: Family, W: World<F>>(
-    world: &mut W,
-    parsed: &Parsed<F::Address>,
-    flow: &Flow<F::Address>,
-    now: u16,
-) -> bool {
-    let opens = parsed.opens() && flow.flags & Flow::<F::Address>::BACKEND_SIDE == 0;
-    let idle = now.wrapping_sub(flow.seen);
-    let ticks_per_1024_s = world.settings().ticks_per_1024_s;
-    // The shortest of the timers: a busy flow asks no further.
-    if !opens && idle <= ticks(limits::TCP_CLOSING_S, ticks_per_1024_s) {
-        return false;
-    }
-    let other = match world.established(&mate(parsed.key.protocol, &flow.rewrite)) {
-        Some(at) => world.flow(at),
-        None => return true,
-    };
-    let closed = closed(flow.flags, other.flags);
-    if opens && closed {
-        return true;
-    }
-    let limit = ticks(timeout_s(parsed.key.protocol, closed), ticks_per_1024_s);
-    idle > limit && now.wrapping_sub(other.seen) > limit
-}
-
-/// Both sides have sent FIN, or one of them RST.
-#[inline(always)]
-const fn closed(one: u8, other: u8) -> bool {
-    one & other & Flow::<()>::FIN != 0 || (one | other) & Flow::<()>::RST != 0
-}
-
-/// How long an established flow may be idle.
-#[inline(always)]
-const fn timeout_s(protocol: u8, closed: bool) -> u16 {
-    match (protocol == TCP, closed) {
-        (true, false) => limits::TCP_ESTABLISHED_S,
-        (true, true) => limits::TCP_CLOSING_S,
-        (false, _) => limits::UDP_S,
-    }
-}
-
-/// Seconds as ticks.
-#[inline(always)]
-pub const fn ticks(seconds: u16, ticks_per_1024_s: u32) -> u16 {
-    ((seconds as u32 * ticks_per_1024_s) >> 10) as u16
 }
 
 /// Finds the packet's embryonic flow, promoted if this packet is the proof; false: there is none.
@@ -286,7 +225,7 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
     } = world.embryo(at);
     let now = world.now();
     let idle = now.wrapping_sub(before.seen);
-    if idle > ticks(limits::EMBRYONIC_S, world.settings().ticks_per_1024_s) {
+    if idle > lifetime::ticks(limits::EMBRYONIC_S, world.settings().ticks_per_1024_s) {
         world.forget(&mate(parsed.key.protocol, &before.rewrite));
         world.forget(&parsed.key);
         return Ok(false);
@@ -302,13 +241,13 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
             flow.flags |= Flow::<F::Address>::REPLIED;
         }
     } else {
-        let Some(other) = half::<F, W>(world, parsed, &flow) else {
+        let Some(other) = proof::half::<F, W>(world, parsed, &flow) else {
             // One half was evicted: what is left is no flow.
             world.forget(&parsed.key);
             return Ok(false);
         };
-        if proves(packet, parsed, &other)? {
-            promote::<F, W>(world, parsed, &flow, &other.flow)?;
+        if proof::proves(packet, parsed, &other)? {
+            proof::promote::<F, W>(world, parsed, &flow, &other.flow)?;
             embryonic = None;
         }
     }
@@ -320,64 +259,4 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
         embryonic,
     };
     Ok(true)
-}
-
-/// The backend's half, if it is there and names this one.
-#[inline(always)]
-fn half<F: Family, W: World<F>>(
-    world: &mut W,
-    parsed: &Parsed<F::Address>,
-    flow: &Flow<F::Address>,
-) -> Option<Embryo<F::Address>> {
-    let at = world.embryonic(&mate(parsed.key.protocol, &flow.rewrite))?;
-    let other = world.embryo(at);
-    if mate(parsed.key.protocol, &other.flow.rewrite) == parsed.key {
-        Some(other)
-    } else {
-        None
-    }
-}
-
-/// This client packet shows that the backend has spoken with the client.
-#[inline(always)]
-fn proves<A: Copy, P: Packet>(
-    packet: &mut P,
-    parsed: &Parsed<A>,
-    other: &Embryo<A>,
-) -> Result<bool, Reason> {
-    if other.flow.flags & Flow::<A>::REPLIED == 0 {
-        return Ok(false);
-    }
-    if parsed.key.protocol != TCP {
-        return Ok(true);
-    }
-    let header = packet.at::<TcpHeader>(parsed.l4)?;
-    Ok(parsed.flags & (tcp::ACK | tcp::SYN | tcp::RST) == tcp::ACK
-        && u32::from_be_bytes(header.acknowledgment) == other.proof)
-}
-
-/// Moves both halves to the established tier: the backend's first, undone if the client's finds no room.
-#[inline(always)]
-fn promote<F: Family, W: World<F>>(
-    world: &mut W,
-    parsed: &Parsed<F::Address>,
-    flow: &Flow<F::Address>,
-    other: &Flow<F::Address>,
-) -> Result<(), Reason> {
-    let backend_key = mate(parsed.key.protocol, &flow.rewrite);
-    let inserted = match world.establish(&backend_key, other) {
-        Ok(()) => true,
-        // Another CPU promotes the same flow: as good as done here.
-        Err(Refused::Taken) => false,
-        Err(Refused::Full) => return Err(Reason::TableFull),
-    };
-    if world.establish(&parsed.key, flow) == Err(Refused::Full) {
-        if inserted {
-            world.retire(&backend_key);
-        }
-        return Err(Reason::TableFull);
-    }
-    world.forget(&backend_key);
-    world.forget(&parsed.key);
-    Ok(())
 }

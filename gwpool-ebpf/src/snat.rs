@@ -5,6 +5,7 @@
 
 use crate::family::Family;
 use crate::flow::{self, Found, mate, reverse};
+use crate::lifetime;
 use crate::parse::Parsed;
 use crate::world::{Refused, World};
 use gwpool_common::flow::{Embryo, Flow, FlowKey, Rewrite};
@@ -98,7 +99,7 @@ fn taken<F: Family, W: World<F>>(world: &mut W, key: &FlowKey<F::Address>) -> bo
         return false;
     };
     let idle = world.now().wrapping_sub(world.embryo(at).flow.seen);
-    if idle <= flow::ticks(limits::EMBRYONIC_S, world.settings().ticks_per_1024_s) {
+    if idle <= lifetime::ticks(limits::EMBRYONIC_S, world.settings().ticks_per_1024_s) {
         return true;
     }
     world.forget(key);

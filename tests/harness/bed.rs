@@ -113,6 +113,12 @@ fn ipnet(address: Ipv4Addr) -> ipnet::Ipv4Net {
     ipnet::Ipv4Net::new_assert(address, 24)
 }
 
+/// The project's folder; `GWPOOL_ROOT` where these files are compiled into another package (the mutants' judges).
+pub fn root() -> PathBuf {
+    let given = std::env::var_os("GWPOOL_ROOT").map(PathBuf::from);
+    given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+}
+
 /// Tables in the tests are small: loading them is most of a kernel case's time.
 const LIMITS: Limits = Limits {
     flows: 512,
@@ -123,7 +129,7 @@ const LIMITS: Limits = Limits {
 
 /// The plan of a world: `seed`, or a file of `tests/cases/worlds/`; `flows`: what the established tier holds.
 pub fn plan(world: &str, flows: Option<u32>) -> Result<Plan> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = root();
     let worlds = root.join("tests/cases/worlds");
     let (inventories, extra): (Vec<PathBuf>, Vec<String>) = if world == "seed" {
         let seed = root.join("examples/seed");

@@ -5,7 +5,7 @@
 
 use crate::bed;
 use crate::frames::Frame;
-use crate::subject::{Action, Hook, State, Subject};
+use crate::subject::{Action, Hook, State, Subject, on_host};
 use anyhow::{Context, Result, bail, ensure};
 use gwpool_common::reason::{Fate, Reason};
 use gwpool_common::route::Route;
@@ -70,7 +70,7 @@ struct Expected {
 
 /// Every case of `tests/cases`, in the order of their names.
 pub fn all() -> Result<Vec<Case>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
+    let folder = bed::root().join("tests/cases");
     let mut paths: Vec<PathBuf> = std::fs::read_dir(&folder)?
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()?;
@@ -78,6 +78,22 @@ pub fn all() -> Result<Vec<Case>> {
     paths.sort();
     ensure!(!paths.is_empty(), "no cases in {}", folder.display());
     paths.iter().map(|path| read(path)).collect()
+}
+
+/// Runs every case on the model; one line for each that failed.
+pub fn failures_on_host() -> Result<Vec<String>> {
+    let mut failures = Vec::new();
+    for case in all()? {
+        for hook in &case.hooks {
+            let mut subject = on_host(&case.world, case.local_ports, case.flows)?;
+            failures.extend(
+                case.run(&mut subject, *hook)
+                    .err()
+                    .map(|error| format!("{error:#}")),
+            );
+        }
+    }
+    Ok(failures)
 }
 
 fn read(path: &Path) -> Result<Case> {

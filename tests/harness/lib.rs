@@ -1,10 +1,13 @@
-//! What the tests stand on. Folders and files are the tiers' own; see `tests/README.md`.
+//! What the tests stand on: `net` is the net tier's, the others are the host and kernel tiers'.
+//! `tests/README.md` says what each tier needs and shows.
 
 pub mod bed;
 pub mod case;
 pub mod frames;
 pub mod kernel;
 pub mod model;
+pub mod mutants;
 pub mod net;
+pub mod races;
 pub mod random;
 pub mod subject;

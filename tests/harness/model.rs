@@ -38,7 +38,12 @@ pub struct Model {
     pub interface: u32,
     /// Whether it is at TC.
     pub resolves: bool,
+    /// Another CPU: how many inserts from now it acts, and what it does with the key we are about to insert.
+    pub rival: Option<(u32, Rival)>,
 }
+
+/// What another CPU does between two steps of ours.
+pub type Rival = fn(&mut Model, &FlowKey<V4>);
 
 impl World<Ipv4> for Model {
     type Established = FlowKey<V4>;
@@ -75,6 +80,7 @@ impl World<Ipv4> for Model {
     }
 
     fn establish(&mut self, key: &FlowKey<V4>, flow: &Flow<V4>) -> Result<(), Refused> {
+        self.meet_rival(key);
         if self.established.contains_key(key) {
             return Err(Refused::Taken);
         }
@@ -107,6 +113,7 @@ impl World<Ipv4> for Model {
     }
 
     fn conceive(&mut self, key: &FlowKey<V4>, embryo: &Embryo<V4>) -> Result<(), Refused> {
+        self.meet_rival(key);
         if self.embryonic.contains_key(key) {
             return Err(Refused::Taken);
         }
@@ -206,6 +213,18 @@ impl World<Ipv4> for Model {
 }
 
 impl Model {
+    fn meet_rival(&mut self, key: &FlowKey<V4>) {
+        match &mut self.rival {
+            Some((0, acts)) => {
+                let acts = *acts;
+                self.rival = None;
+                acts(self, key);
+            }
+            Some((wait, _)) => *wait -= 1,
+            None => {}
+        }
+    }
+
     fn route_to(&self, destination: Ipv4Addr, length: u16) -> Result<Way<V4>, Reason> {
         let connected = self.host.links.values().find(|link| {
             link.addresses

@@ -1,7 +1,7 @@
 //! What packets are run on: the model here, the loaded programs in `kernel.rs`. A case asks both the same.
 
 use crate::bed;
-use crate::model::Model;
+use crate::model::{Model, Rival};
 use anyhow::Result;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::net::V4;
@@ -99,6 +99,11 @@ impl OnHost {
             model,
             reasons: BTreeMap::new(),
         }
+    }
+
+    /// Another CPU acts before the insert after the next `wait` ones.
+    pub fn rival(&mut self, wait: u32, acts: Rival) {
+        self.model.rival = Some((wait, acts));
     }
 
     fn count(&mut self, reason: Reason) {

@@ -1,0 +1,71 @@
+//! What makes a flow more than a guess: both halves, an answer, and a client that has seen it. Then it is promoted.
+//!
+//! A blind SYN and ACK prove nothing: TCP's proof is the backend's initial sequence number + 1.
+
+use crate::family::Family;
+use crate::flow::mate;
+use crate::packet::Packet;
+use crate::parse::{Parsed, TCP, TcpHeader, tcp};
+use crate::world::{Refused, World};
+use gwpool_common::flow::{Embryo, Flow};
+use gwpool_common::reason::Reason;
+
+/// The backend's half, if it is there and names this one.
+#[inline(always)]
+pub fn half<F: Family, W: World<F>>(
+    world: &mut W,
+    parsed: &Parsed<F::Address>,
+    flow: &Flow<F::Address>,
+) -> Option<Embryo<F::Address>> {
+    let at = world.embryonic(&mate(parsed.key.protocol, &flow.rewrite))?;
+    let other = world.embryo(at);
+    if mate(parsed.key.protocol, &other.flow.rewrite) == parsed.key {
+        Some(other)
+    } else {
+        None
+    }
+}
+
+/// This client packet shows that the backend has spoken with the client.
+#[inline(always)]
+pub fn proves<A: Copy, P: Packet>(
+    packet: &mut P,
+    parsed: &Parsed<A>,
+    other: &Embryo<A>,
+) -> Result<bool, Reason> {
+    if other.flow.flags & Flow::<A>::REPLIED == 0 {
+        return Ok(false);
+    }
+    if parsed.key.protocol != TCP {
+        return Ok(true);
+    }
+    let header = packet.at::<TcpHeader>(parsed.l4)?;
+    Ok(parsed.flags & (tcp::ACK | tcp::SYN | tcp::RST) == tcp::ACK
+        && u32::from_be_bytes(header.acknowledgment) == other.proof)
+}
+
+/// Moves both halves to the established tier: the backend's first, undone if the client's finds no room.
+#[inline(always)]
+pub fn promote<F: Family, W: World<F>>(
+    world: &mut W,
+    parsed: &Parsed<F::Address>,
+    flow: &Flow<F::Address>,
+    other: &Flow<F::Address>,
+) -> Result<(), Reason> {
+    let backend_key = mate(parsed.key.protocol, &flow.rewrite);
+    let inserted = match world.establish(&backend_key, other) {
+        Ok(()) => true,
+        // Another CPU promotes the same flow: as good as done here.
+        Err(Refused::Taken) => false,
+        Err(Refused::Full) => return Err(Reason::TableFull),
+    };
+    if world.establish(&parsed.key, flow) == Err(Refused::Full) {
+        if inserted {
+            world.retire(&backend_key);
+        }
+        return Err(Reason::TableFull);
+    }
+    world.forget(&backend_key);
+    world.forget(&parsed.key);
+    Ok(())
+}
