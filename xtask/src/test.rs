@@ -130,7 +130,8 @@ impl Run {
                 .args(&self.filters);
             match tier {
                 Tier::Host => test.arg("--quiet"),
-                Tier::Kernel => &mut test,
+                // The verifier's counts are to be seen, not only compared.
+                Tier::Kernel => test.arg("--show-output"),
                 // They measure time and load both CPUs themselves: one at a time.
                 Tier::Net => test.arg("--test-threads=1"),
             };
