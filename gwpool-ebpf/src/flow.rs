@@ -224,8 +224,8 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
         ..
     } = world.embryo(at);
     let now = world.now();
-    let idle = now.wrapping_sub(before.seen);
-    if idle > lifetime::ticks(limits::EMBRYONIC_S, world.settings().ticks_per_1024_s) {
+    let idle = lifetime::age(before.seen, now);
+    if idle >= lifetime::ticks(limits::EMBRYONIC_S, world.settings().ticks_per_1024_s) {
         world.forget(&mate(parsed.key.protocol, &before.rewrite));
         world.forget(&parsed.key);
         return Ok(false);

@@ -33,10 +33,10 @@ pub fn over<F: Family, W: World<F>>(
     now: u16,
 ) -> bool {
     let opens = parsed.opens() && flow.flags & Flow::<F::Address>::BACKEND_SIDE == 0;
-    let idle = now.wrapping_sub(flow.seen);
+    let idle = age(flow.seen, now);
     let ticks_per_1024_s = world.settings().ticks_per_1024_s;
     // The shortest of the timers: a busy flow asks no further.
-    if !opens && idle <= ticks(limits::TCP_CLOSING_S, ticks_per_1024_s) {
+    if !opens && idle < ticks(limits::TCP_CLOSING_S, ticks_per_1024_s) {
         return false;
     }
     let other = match world.established(&mate(parsed.key.protocol, &flow.rewrite)) {
@@ -48,7 +48,18 @@ pub fn over<F: Family, W: World<F>>(
         return true;
     }
     let limit = ticks(timeout_s(parsed.key.protocol, closed), ticks_per_1024_s);
-    idle > limit && now.wrapping_sub(other.seen) > limit
+    idle >= limit && age(other.seen, now) >= limit
+}
+
+/// A mark may be this many ticks ahead of a clock that was read before it, on another CPU or in the daemon: such a
+/// flow is fresh, not ancient.
+pub const AHEAD_TICKS: u16 = 64;
+
+/// Ticks since the mark.
+#[inline(always)]
+pub const fn age(seen: u16, now: u16) -> u16 {
+    let age = now.wrapping_sub(seen);
+    if age > u16::MAX - AHEAD_TICKS { 0 } else { age }
 }
 
 /// Both sides have sent FIN, or one of them RST.
@@ -67,8 +78,8 @@ pub const fn timeout_s(protocol: u8, closed: bool) -> u16 {
     }
 }
 
-/// Seconds as ticks.
+/// Seconds as ticks, rounded up.
 #[inline(always)]
 pub const fn ticks(seconds: u16, ticks_per_1024_s: u32) -> u16 {
-    ((seconds as u32 * ticks_per_1024_s) >> 10) as u16
+    ((seconds as u32 * ticks_per_1024_s + 1023) >> 10) as u16
 }

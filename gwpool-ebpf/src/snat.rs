@@ -98,8 +98,8 @@ fn taken<F: Family, W: World<F>>(world: &mut W, key: &FlowKey<F::Address>) -> bo
     let Some(at) = world.embryonic(key) else {
         return false;
     };
-    let idle = world.now().wrapping_sub(world.embryo(at).flow.seen);
-    if idle <= lifetime::ticks(limits::EMBRYONIC_S, world.settings().ticks_per_1024_s) {
+    let idle = lifetime::age(world.embryo(at).flow.seen, world.now());
+    if idle < lifetime::ticks(limits::EMBRYONIC_S, world.settings().ticks_per_1024_s) {
         return true;
     }
     world.forget(key);

@@ -99,8 +99,8 @@ pub const ALL: [Mutant; 15] = [
     mutant(
         "one idle half ends the flow",
         "lifetime.rs",
-        "idle > limit &&",
-        "idle > limit ||",
+        "idle >= limit &&",
+        "idle >= limit ||",
     ),
     mutant(
         "the answer's sum is not turned back",

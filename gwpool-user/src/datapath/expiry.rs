@@ -1,20 +1,17 @@
-//! When a flow is over; pure.
+//! When the sweep ends a flow; pure. The timers and what counts as closed are the pipeline's own (`lifetime`).
 //!
 //! Marks are 16-bit ticks that wrap after 18 hours, so ages are differences. A pair is one flow: the later of its
 //! two marks counts, and what either half has seen of FIN and RST.
 #![forbid(unsafe_code)]
 
 use gwpool_common::flow::Flow;
-use gwpool_common::limits::{self, Settings};
+use gwpool_common::limits::Settings;
 use gwpool_common::net::V4;
-
-const TCP: u8 = 6;
+use gwpool_ebpf::lifetime::{age, closed, ticks, timeout_s};
+use gwpool_ebpf::parse::{TCP, UDP};
 
 /// Above 90 % fill, closing flows make room after this many seconds.
 const CLOSING_CROWDED_S: u16 = 10;
-
-/// A mark may be this many ticks ahead of a clock that was read before it: such a flow is fresh, not ancient.
-const AHEAD_TICKS: u16 = 64;
 
 /// Idle times in ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,18 +24,12 @@ pub struct Timers {
 impl Timers {
     /// Seconds to ticks, rounded up. `crowded`: the table is nearly full.
     pub fn of(settings: &Settings, crowded: bool) -> Self {
-        let ticks = |seconds: u16| {
-            let ticks = (u32::from(seconds) * settings.ticks_per_1024_s).div_ceil(1024);
-            u16::try_from(ticks).unwrap_or(u16::MAX)
-        };
+        let ticks = |seconds| ticks(seconds, settings.ticks_per_1024_s);
+        let closing = timeout_s(TCP, true);
         Timers {
-            established: ticks(limits::TCP_ESTABLISHED_S),
-            closing: ticks(if crowded {
-                CLOSING_CROWDED_S
-            } else {
-                limits::TCP_CLOSING_S
-            }),
-            udp: ticks(limits::UDP_S),
+            established: ticks(timeout_s(TCP, false)),
+            closing: ticks(if crowded { CLOSING_CROWDED_S } else { closing }),
+            udp: ticks(timeout_s(UDP, false)),
         }
     }
 
@@ -59,22 +50,13 @@ impl Timers {
             Some(mate) => age(half.seen, now).min(age(mate.seen, now)),
             None => age(half.seen, now),
         };
-        let closing = mate.is_none_or(|mate| {
-            (half.flags | mate.flags) & Flow::<V4>::RST != 0
-                || half.flags & mate.flags & Flow::<V4>::FIN != 0
-        });
+        let closing = mate.is_none_or(|mate| closed(half.flags, mate.flags));
         idle >= match (protocol, closing) {
             (TCP, true) => self.closing,
             (TCP, false) => self.established,
             _ => self.udp,
         }
     }
-}
-
-/// Ticks since the mark.
-fn age(seen: u16, now: u16) -> u16 {
-    let age = now.wrapping_sub(seen);
-    if age > u16::MAX - AHEAD_TICKS { 0 } else { age }
 }
 
 #[cfg(test)]

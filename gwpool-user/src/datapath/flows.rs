@@ -7,8 +7,10 @@ use super::error::Error;
 use super::maps::Maps;
 use aya::Pod;
 use aya::maps::MapData;
-use gwpool_common::flow::{Embryo, Flow, FlowKey, Rewrite};
+use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::net::V4;
+use gwpool_ebpf::flow::mate;
+use gwpool_ebpf::lifetime::closed;
 use std::collections::BTreeMap;
 
 /// Both tiers.
@@ -21,9 +23,9 @@ pub struct Flows {
 /// How many flows there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Census {
-    /// Established, by backend id.
+    /// Established and not closed by both sides, by backend id.
     pub active: BTreeMap<u32, u64>,
-    /// Established, all.
+    /// Established, all: what the table holds.
     pub established: u64,
     /// Embryonic, all.
     pub embryonic: u64,
@@ -63,17 +65,40 @@ impl Flows {
     /// Counts both tiers, in flows: client side entries.
     pub async fn census(&self) -> Result<Census, Error> {
         let mut census = Census::default();
-        self.each_established(|_, flow| {
+        // Halves on which a FIN or RST was seen: few, and only two together tell a closed flow.
+        let mut ending = BTreeMap::new();
+        self.each_established(|key, flow| {
             if is_client_side(flow) {
                 census.established += 1;
                 *census.active.entry(backend(flow)).or_default() += 1;
             }
+            if flow.flags & (Flow::<V4>::FIN | Flow::<V4>::RST) != 0 {
+                ending.insert(*key, *flow);
+            }
         })
         .await?;
+        for backend in closed_flows(&ending) {
+            if let Some(active) = census.active.get_mut(&backend) {
+                *active = active.saturating_sub(1);
+            }
+        }
         self.each_embryonic(|_, flow| census.embryonic += u64::from(is_client_side(flow)))
             .await?;
         Ok(census)
     }
+}
+
+/// The backend of each closed flow among these halves, once a flow.
+fn closed_flows(ending: &BTreeMap<FlowKey<V4>, Flow<V4>>) -> Vec<u32> {
+    let mut backends = Vec::new();
+    for (key, half) in ending {
+        let other = ending.get(&mate(key.protocol, &half.rewrite));
+        let first = is_client_side(half) || other.is_none();
+        if first && closed(half.flags, other.map_or(0, |other| other.flags)) {
+            backends.push(backend(half));
+        }
+    }
+    backends
 }
 
 /// Whether the entry matches what the client sends.
@@ -85,18 +110,6 @@ pub fn is_client_side(flow: &Flow<V4>) -> bool {
 pub fn backend(flow: &Flow<V4>) -> u32 {
     let [low, middle, high] = flow.backend;
     u32::from_le_bytes([low, middle, high, 0])
-}
-
-/// The key of a flow's other half: the rewritten packet read backwards.
-pub fn mate(key: &FlowKey<V4>, rewrite: &Rewrite<V4>) -> FlowKey<V4> {
-    FlowKey {
-        source: rewrite.destination,
-        destination: rewrite.source,
-        source_port: rewrite.destination_port,
-        destination_port: rewrite.source_port,
-        protocol: key.protocol,
-        pad: [0; 3],
-    }
 }
 
 fn table<K: Pod + Default, V: Pod + Default>(

@@ -5,12 +5,13 @@
 
 use super::error::Error;
 use super::expiry::Timers;
-use super::flows::{self, is_client_side, mate};
+use super::flows::{self, is_client_side};
 use super::loader::Datapath;
 use aya::maps::MapError;
 use gwpool_common::flow::{Flow, FlowKey};
 use gwpool_common::limits;
 use gwpool_common::net::{NextHop, V4};
+use gwpool_ebpf::flow::mate;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
@@ -120,13 +121,13 @@ impl Sweep {
             if number % REMOVALS == REMOVALS - 1 {
                 tokio::task::yield_now().await;
             }
-            let mate_key = mate(key, &half.rewrite);
+            let mate_key = mate(key.protocol, &half.rewrite);
             // An entry that is no longer what the walk saw, or that went with its other half, is not looked at.
             if established(datapath, key)?.as_ref() != Some(half) {
                 continue;
             }
             let mate = established(datapath, &mate_key)?
-                .filter(|other| flows::mate(&mate_key, &other.rewrite) == *key);
+                .filter(|other| mate(mate_key.protocol, &other.rewrite) == *key);
             if !timers.over(key.protocol, half, mate.as_ref(), now) {
                 continue;
             }

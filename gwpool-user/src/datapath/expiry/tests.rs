@@ -1,8 +1,8 @@
 //! One row a protocol, state and age. At 250 Hz a tick is 1.024 s.
 
 use super::*;
+use gwpool_ebpf::lifetime::AHEAD_TICKS;
 
-const UDP: u8 = 17;
 const FIN: u8 = Flow::<V4>::FIN;
 const RST: u8 = Flow::<V4>::RST;
 
