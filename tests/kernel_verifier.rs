@@ -48,9 +48,9 @@ fn every_program_loads_within_its_count() {
     let known: BTreeMap<&str, u32> = text.lines().filter_map(entry).collect();
     for (program, count) in &found {
         match known.get(program.as_str()) {
-            // Another compiler of the same major release may order a branch differently.
+            // Another compiler orders branches differently; half as much again is another program.
             Some(snapshot) => assert!(
-                count.abs_diff(*snapshot) * 10 <= *snapshot,
+                *count <= snapshot + snapshot / 2,
                 "{program}: {count}, the snapshot says {snapshot}: look at it, then GWPOOL_BLESS=1"
             ),
             None => println!("{program}: no snapshot for this kernel; GWPOOL_BLESS=1 takes one"),
