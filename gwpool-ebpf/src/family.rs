@@ -3,7 +3,8 @@
 //! The walk itself is written once, over `F: Family`. IPv4 lives here; IPv6 will be the second implementation.
 
 use crate::checksum;
-use crate::packet::{Packet, Plain};
+use crate::packet::Packet;
+use crate::plain;
 use gwpool_common::net::V4;
 use gwpool_common::reason::Reason;
 
@@ -70,7 +71,7 @@ pub trait Family {
 /// IPv4 (RFC 791).
 pub struct Ipv4;
 
-/// The IPv4 header without options.
+/// The IPv4 header without options (RFC 791 3.1).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Ipv4Header {
@@ -85,8 +86,7 @@ pub struct Ipv4Header {
     source: V4,
     destination: V4,
 }
-// SAFETY: `repr(C)` of bytes, 20 of them as in RFC 791 3.1.
-unsafe impl Plain for Ipv4Header {}
+plain!(Ipv4Header = 20);
 
 /// More-fragments flag and fragment offset (RFC 791 3.1); the "don't fragment" flag is left out.
 const FRAGMENT_BITS: u16 = 0x3fff;

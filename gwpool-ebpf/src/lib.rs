@@ -28,7 +28,7 @@ use family::{Family, Ipv4};
 use flow::Found;
 use gwpool_common::net::{NextHop, V4};
 use gwpool_common::reason::Reason;
-use packet::{Packet, Plain};
+use packet::Packet;
 use parse::Parsed;
 use world::{Side, Way, World};
 
@@ -198,8 +198,7 @@ fn sendable<A>(way: &Way<A>) -> bool {
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct EtherType([u8; 2]);
-// SAFETY: two bytes.
-unsafe impl Plain for EtherType {}
+plain!(EtherType = 2);
 
 /// Untagged IPv4, or why not.
 #[inline(always)]

@@ -12,6 +12,17 @@ use gwpool_common::reason::Reason;
 /// `repr(C)`, alignment 1, no padding, every bit pattern valid.
 pub unsafe trait Plain: Copy {}
 
+/// Declares a type as [`Plain`]: it has this many bytes and alignment 1, so there is no padding in it; its fields must
+/// be bytes and arrays of bytes.
+#[macro_export]
+macro_rules! plain {
+    ($kind:ty = $bytes:literal) => {
+        const _: () = assert!(size_of::<$kind>() == $bytes && align_of::<$kind>() == 1);
+        // SAFETY: size and alignment are checked above, and bytes take every pattern.
+        unsafe impl $crate::packet::Plain for $kind {}
+    };
+}
+
 /// A frame, from its Ethernet header on.
 pub trait Packet {
     /// The bytes of `T` at `offset`.
@@ -60,8 +71,7 @@ pub trait Packet {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Sum(pub [u8; 2]);
-// SAFETY: two bytes.
-unsafe impl Plain for Sum {}
+crate::plain!(Sum = 2);
 
 /// A frame in a buffer: the pipeline on the host.
 #[cfg(not(target_arch = "bpf"))]

@@ -1,7 +1,8 @@
 //! First stage: from bytes to the few facts the rest of the walk asks for, or the reason why this packet is not ours.
 
 use crate::family::{Family, Network};
-use crate::packet::{Packet, Plain};
+use crate::packet::Packet;
+use crate::plain;
 use gwpool_common::flow::FlowKey;
 use gwpool_common::reason::Reason;
 
@@ -59,7 +60,7 @@ pub const fn checksum_offset(protocol: u8) -> usize {
     if protocol == TCP { 16 } else { 6 }
 }
 
-/// TCP without options.
+/// TCP without options (RFC 9293 3.1).
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct TcpHeader {
@@ -78,8 +79,7 @@ pub struct TcpHeader {
     /// Window, checksum, urgent pointer.
     pub rest: [u8; 6],
 }
-// SAFETY: `repr(C)` of bytes, 20 of them as in RFC 9293 3.1.
-unsafe impl Plain for TcpHeader {}
+plain!(TcpHeader = 20);
 
 /// The ports, where TCP and UDP agree.
 #[repr(C)]
@@ -90,10 +90,9 @@ pub struct Ports {
     /// Destination port.
     pub destination: [u8; 2],
 }
-// SAFETY: `repr(C)` of bytes.
-unsafe impl Plain for Ports {}
+plain!(Ports = 4);
 
-/// UDP's header.
+/// UDP's header (RFC 768).
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct UdpHeader {
@@ -101,8 +100,7 @@ struct UdpHeader {
     length: [u8; 2],
     check: [u8; 2],
 }
-// SAFETY: `repr(C)` of bytes, 8 of them as in RFC 768.
-unsafe impl Plain for UdpHeader {}
+plain!(UdpHeader = 8);
 
 /// Reads the packet's headers.
 ///

@@ -1,8 +1,9 @@
 //! Last stage: the stored rewrite, written into the packet. Checksums are corrected by the stored deltas.
 
 use crate::family::{Family, L3};
-use crate::packet::{Packet, Plain};
+use crate::packet::Packet;
 use crate::parse::{Parsed, Ports, UDP, checksum_offset};
+use crate::plain;
 use gwpool_common::flow::Rewrite;
 use gwpool_common::net::NextHop;
 use gwpool_common::reason::Reason;
@@ -46,8 +47,7 @@ struct Ethernet {
     destination: [u8; 6],
     source: [u8; 6],
 }
-// SAFETY: `repr(C)` of bytes.
-unsafe impl Plain for Ethernet {}
+plain!(Ethernet = 12);
 const _: () = assert!(size_of::<Ethernet>() + 2 == L3);
 
 /// Addresses the frame to the next hop.

@@ -4,6 +4,7 @@
 //!   10.9.0.100 client, .101   --+                            +--  192.168.1.2 gateway-2, .3 gateway-3
 //!   10.9.0.254 default router --+-- gateway-1 (10.9.0.1) ----+--  192.168.1.4 gateway-4: no neighbour entry
 //!        gateway-network (11)            box-network (13, 192.168.1.1)
+//!   203.0.113.0/24: blackhole
 //! ```
 //! The plan comes the operators' way: YAML, `config`, `plan`.
 
@@ -32,6 +33,8 @@ const LINKS: [(&str, u32, Ipv4Addr); 2] = [
     ("box-network", BOX_NETWORK, Ipv4Addr::new(192, 168, 1, 1)),
 ];
 const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 254);
+/// Where the host's routing lets nothing go.
+const BLACKHOLE: ipnet::Ipv4Net = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(203, 0, 113, 0), 24);
 const NEIGHBOURS: [(u32, Ipv4Addr); 5] = [
     (GATEWAY_NETWORK, Ipv4Addr::new(10, 9, 0, 100)),
     (GATEWAY_NETWORK, Ipv4Addr::new(10, 9, 0, 101)),
@@ -91,13 +94,10 @@ pub fn host(local_ports: (u16, u16)) -> Host {
             .map(|entry| (entry.0.to_owned(), link(entry)))
             .collect(),
         local_ports,
-        routes: [HostPath {
-            destination: ipnet::Ipv4Net::default(),
-            gateway: Some(ROUTER),
-            interface: GATEWAY_NETWORK,
-            table: 254,
-            priority: 0,
-        }]
+        routes: [
+            path(ipnet::Ipv4Net::default(), Some(ROUTER), GATEWAY_NETWORK),
+            path(BLACKHOLE, None, 0),
+        ]
         .into(),
         neighbours: NEIGHBOURS
             .iter()
@@ -106,6 +106,16 @@ pub fn host(local_ports: (u16, u16)) -> Host {
         hz: 250,
         port_seed: 7,
         epoch: 1,
+    }
+}
+
+fn path(destination: ipnet::Ipv4Net, gateway: Option<Ipv4Addr>, interface: u32) -> HostPath {
+    HostPath {
+        destination,
+        gateway,
+        interface,
+        table: 254,
+        priority: 0,
     }
 }
 
@@ -174,6 +184,7 @@ pub fn build() -> Result<()> {
         ip(&format!("address add {address}/24 dev {name}"))?;
     }
     ip(&format!("route add default via {ROUTER}"))?;
+    ip(&format!("route add blackhole {BLACKHOLE}"))?;
     for (index, address) in NEIGHBOURS {
         let name = LINKS
             .iter()

@@ -5,12 +5,10 @@
 
 use crate::bed;
 use crate::frames::Frame;
-use crate::subject::{Action, Hook, State, Subject, on_host};
+use crate::subject::{Hook, Subject, on_host};
+use crate::trial::{carried, empty, send};
 use anyhow::{Context, Result, bail, ensure};
-use gwpool_common::reason::{Fate, Reason};
-use gwpool_common::route::Route;
-use gwpool_user::plan::MapWrite;
-use std::fmt::Write as _;
+use gwpool_common::reason::Reason;
 use std::path::{Path, PathBuf};
 
 /// One case file.
@@ -47,6 +45,10 @@ enum Step {
     /// The route loses every backend.
     Empty(String),
     Clock(u32),
+    Forwarding {
+        interface: String,
+        on: bool,
+    },
     Tables {
         established: usize,
         embryonic: usize,
@@ -59,13 +61,13 @@ enum Step {
 
 /// What a packet is expected to end as.
 #[derive(Clone, Debug)]
-struct Expected {
+pub struct Expected {
     /// `None`: unfinished at XDP.
-    reason: Option<Reason>,
+    pub reason: Option<Reason>,
     /// `None`: as it came.
-    frame: Option<Frame>,
+    pub frame: Option<Frame>,
     /// Sent by way of the kernel's neighbour resolution, which writes the Ethernet addresses after us.
-    resolved_later: bool,
+    pub resolved_later: bool,
 }
 
 /// Every case of `tests/cases`, in the order of their names.
@@ -120,22 +122,40 @@ fn read(path: &Path) -> Result<Case> {
 }
 
 impl Case {
-    fn line(&mut self, number: usize, line: &str) -> Result<()> {
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        let step = match word {
-            "world" => return Ok(self.world = rest.to_owned()),
-            "hook" => return Ok(self.hooks = vec![hook(rest)?]),
-            "flows" => return Ok(self.flows = Some(rest.parse()?)),
+    /// Takes a line that says something of the whole case; false: it is a step.
+    fn heading(&mut self, word: &str, rest: &str) -> Result<bool> {
+        match word {
+            "world" => self.world = rest.to_owned(),
+            "hook" => self.hooks = vec![hook(rest)?],
+            "flows" => self.flows = Some(rest.parse()?),
             "local-ports" => {
                 let (low, high) = rest.split_once('-').context("wanted LOW-HIGH")?;
-                return Ok(self.local_ports = (low.parse()?, high.parse()?));
+                self.local_ports = (low.parse()?, high.parse()?);
             }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn line(&mut self, number: usize, line: &str) -> Result<()> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if self.heading(word, rest)? {
+            return Ok(());
+        }
+        let step = match word {
             "in" | "out" => {
                 let (interface, frame) = located(rest)?;
                 if word == "in" {
                     Step::In { interface, frame }
                 } else {
                     Step::Out { interface, frame }
+                }
+            }
+            "forwarding" => {
+                let (interface, on) = rest.split_once(' ').context("wanted INTERFACE on|off")?;
+                Step::Forwarding {
+                    interface: interface.to_owned(),
+                    on: on == "on",
                 }
             }
             "clock" => Step::Clock(rest.parse()?),
@@ -203,6 +223,9 @@ impl Case {
                         .with_context(place)?;
                 }
                 Step::Empty(route) => empty(subject, route).with_context(place)?,
+                Step::Forwarding { interface, on } => {
+                    subject.forwarding(interface, *on).with_context(place)?;
+                }
                 Step::Clock(tick) => subject.clock(*tick).with_context(place)?,
                 Step::Tables {
                     established,
@@ -224,128 +247,6 @@ impl Case {
         }
         Ok(())
     }
-}
-
-/// A packet that was run, and what became of it.
-struct Sent {
-    hook: Hook,
-    interface: u32,
-    frame: Vec<u8>,
-    action: Action,
-    bytes: Vec<u8>,
-}
-
-fn send(subject: &mut dyn Subject, hook: Hook, interface: u32, frame: &Frame) -> Result<Sent> {
-    let frame = frame.bytes();
-    let (action, bytes) = subject.run(hook, interface, &frame)?;
-    Ok(Sent {
-        hook,
-        interface,
-        frame,
-        action,
-        bytes,
-    })
-}
-
-impl Sent {
-    fn again(&self, subject: &mut dyn Subject) -> Result<Sent> {
-        let (action, bytes) = subject.run(self.hook, self.interface, &self.frame)?;
-        Ok(Sent {
-            frame: self.frame.clone(),
-            action,
-            bytes,
-            ..*self
-        })
-    }
-
-    fn check(&self, expected: &Expected, before: &State, after: &State) -> Result<()> {
-        let passed_out = self.hook == Hook::Egress && expected.reason == Some(Reason::NotOurs);
-        let wanted = expected
-            .reason
-            .filter(|_| !passed_out)
-            .map(|reason| (reason.name(), 1));
-        let moved = moved(before, after);
-        let only: Vec<_> = wanted.into_iter().collect();
-        ensure!(
-            moved == only,
-            "wanted the counts {only:?} to move, found {moved:?}"
-        );
-        let action = match expected.reason {
-            None => Action::Unfinished,
-            Some(reason) if reason.fate() == Fate::Dropped => Action::Drop,
-            Some(Reason::ToBackend | Reason::ToClient) => Action::Send,
-            Some(_) => Action::Pass,
-        };
-        ensure!(
-            self.action == action,
-            "wanted {action:?}, found {:?}",
-            self.action
-        );
-        if action == Action::Drop {
-            return Ok(());
-        }
-        let mut bytes = expected
-            .frame
-            .as_ref()
-            .map_or_else(|| self.frame.clone(), Frame::bytes);
-        if expected.resolved_later {
-            bytes[..12].copy_from_slice(&self.frame[..12]);
-        }
-        ensure!(
-            self.bytes == bytes,
-            "wanted the frame\n{}found\n{}",
-            dump(&bytes),
-            dump(&self.bytes)
-        );
-        Ok(())
-    }
-}
-
-/// The reasons whose count is another than before, and by how much.
-fn moved(before: &State, after: &State) -> Vec<(&'static str, u64)> {
-    let earlier = |name| before.reasons.get(name).copied().unwrap_or_default();
-    let grown = |(name, count): (&&'static str, &u64)| (*name, count - earlier(*name));
-    after
-        .reasons
-        .iter()
-        .map(grown)
-        .filter(|(_, by)| *by > 0)
-        .collect()
-}
-
-fn empty(subject: &mut dyn Subject, route: &str) -> Result<()> {
-    let id = subject
-        .image()
-        .route_id(route)
-        .with_context(|| format!("no route {route:?}"))?;
-    let emptied = Route {
-        slot_count: 0,
-        ..subject.image().routes[&id]
-    };
-    subject.write(&MapWrite::Route(id, Some(emptied)))
-}
-
-fn carried(subject: &dyn Subject, route: &str, wanted: &[u64]) -> Result<()> {
-    let image = subject.image();
-    let id = image
-        .route_id(route)
-        .with_context(|| format!("no route {route:?}"))?;
-    let counters = subject.state()?.counters;
-    let connections = |backend: &u32| {
-        counters
-            .get(backend)
-            .map_or(0, |counters| counters.connections)
-    };
-    let found: Vec<u64> = image
-        .run(&image.routes[&id])
-        .iter()
-        .map(connections)
-        .collect();
-    ensure!(
-        found == wanted,
-        "wanted connections {wanted:?}, found {found:?}"
-    );
-    Ok(())
 }
 
 fn expectation(line: &str) -> Result<Step> {
@@ -395,15 +296,4 @@ fn hook(name: &str) -> Result<Hook> {
         "tc" => Ok(Hook::Tc),
         other => bail!("wanted xdp or tc, found {other:?}"),
     }
-}
-
-fn dump(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for line in bytes.chunks(16) {
-        for byte in line {
-            let _ = write!(text, "{byte:02x} ");
-        }
-        text.push('\n');
-    }
-    text
 }

@@ -48,11 +48,11 @@ impl InKernel {
     fn test_run(&self, name: &str, interface: u32, frame: &[u8]) -> Result<(u32, Vec<u8>)> {
         let mut out = vec![0u8; frame.len() + 64];
         let program = self.datapath.program(name)?;
-        let mut context = context(program, interface, frame.len())?;
+        let context = context(program, interface, frame.len())?;
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.data_out = Some(&mut out);
-        options.ctx_in = Some(&mut context);
+        options.ctx_in = Some(&context);
         let result = match program {
             Program::Xdp(program) => program.test_run(options),
             Program::SchedClassifier(program) => program.test_run(options),
@@ -108,6 +108,11 @@ impl Subject for InKernel {
         self.datapath.apply(std::slice::from_ref(write))?;
         self.image.apply(write);
         Ok(())
+    }
+
+    fn forwarding(&mut self, interface: &str, on: bool) -> Result<()> {
+        let path = format!("/proc/sys/net/ipv4/conf/{interface}/forwarding");
+        std::fs::write(&path, if on { "1" } else { "0" }).context(path)
     }
 
     fn state(&self) -> Result<State> {

@@ -11,3 +11,4 @@ pub mod net;
 pub mod races;
 pub mod random;
 pub mod subject;
+pub mod trial;

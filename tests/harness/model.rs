@@ -11,6 +11,7 @@ use gwpool_common::route::{Backend, Counters, Listener, Route};
 use gwpool_ebpf::family::Ipv4;
 use gwpool_ebpf::world::{Lookup, Refused, Side, Way, World};
 use gwpool_user::host::Host;
+use gwpool_user::host::machine::Path;
 use gwpool_user::plan::Image;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -231,6 +232,10 @@ impl Model {
                 .iter()
                 .any(|network| network.contains(&destination))
         });
+        let nowhere = |path: &Path| path.interface == 0 && path.destination.contains(&destination);
+        if self.host.routes.iter().any(nowhere) {
+            return Err(Reason::NoRoute);
+        }
         let (link, gateway) = match connected {
             // What is ours is delivered here, what is everybody's is broadcast: neither is forwarded.
             Some(link)

@@ -215,7 +215,9 @@ fn write(folder: &Path, number: usize, mutant: &Mutant) -> Result<()> {
         ),
     )?;
     let mut main = String::from("#![allow(dead_code, reason = \"a part of the harness\")]\n");
-    for module in ["bed", "case", "frames", "model", "races", "subject"] {
+    for module in [
+        "bed", "case", "frames", "model", "races", "subject", "trial",
+    ] {
         let path = root.join(format!("tests/harness/{module}.rs"));
         writeln!(main, "#[path = {path:?}]\nmod {module};")?;
     }

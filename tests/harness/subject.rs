@@ -2,7 +2,7 @@
 
 use crate::bed;
 use crate::model::{Model, Rival};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::net::V4;
 use gwpool_common::reason::{Fate, Reason};
@@ -58,6 +58,8 @@ pub trait Subject {
     fn image(&self) -> &Image;
     /// Writes one entry.
     fn write(&mut self, write: &MapWrite) -> Result<()>;
+    /// Sets the interface's `forwarding`.
+    fn forwarding(&mut self, interface: &str, on: bool) -> Result<()>;
     /// The state now.
     fn state(&self) -> Result<State>;
 
@@ -148,6 +150,12 @@ impl Subject for OnHost {
 
     fn write(&mut self, write: &MapWrite) -> Result<()> {
         self.model.image.apply(write);
+        Ok(())
+    }
+
+    fn forwarding(&mut self, interface: &str, on: bool) -> Result<()> {
+        let link = self.model.host.links.get_mut(interface);
+        link.context("no such link")?.forwarding = on;
         Ok(())
     }
 

@@ -1,9 +1,11 @@
 //! The kernel side: the only raw pointers, every map, every helper call.
 //!
 //! - [`window`]: a packet of XDP or TC as the pipeline's `Packet`.
+//! - [`exit`]: the ways out that are helper calls.
 //! - [`maps`]: the tables.
 //! - [`world`]: the pipeline's `World` over them and the helpers.
 
+pub mod exit;
 pub mod maps;
 pub mod window;
 pub mod world;

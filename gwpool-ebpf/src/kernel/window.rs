@@ -4,7 +4,11 @@
 //! the verifier wants offset and bound compared in one place.
 
 use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, xdp_md};
-use aya_ebpf::helpers::{bpf_l4_csum_replace, bpf_skb_pull_data, bpf_xdp_get_buff_len};
+use aya_ebpf::helpers::{
+    bpf_l4_csum_replace, bpf_skb_pull_data, bpf_xdp_adjust_meta, bpf_xdp_get_buff_len,
+};
+use aya_ebpf::programs::{TcContext, XdpContext};
+use core::ffi::c_void;
 use gwpool_common::reason::Reason;
 use gwpool_ebpf::family::L3;
 use gwpool_ebpf::packet::{Packet, Plain};
@@ -13,7 +17,48 @@ use gwpool_ebpf::packet::{Packet, Plain};
 const HEADERS: u32 = L3 as u32 + 60 + 20;
 
 /// A frame at XDP: every checksum in it is finished.
-pub struct XdpWindow(pub *mut xdp_md);
+pub struct XdpWindow(*mut xdp_md);
+
+/// "gwpl": what XDP writes before a packet that TC shall finish.
+const UNFINISHED: u32 = 0x6777_706c;
+
+impl XdpWindow {
+    /// The packet that an XDP program was called for.
+    #[inline(always)]
+    pub fn new(context: &XdpContext) -> Self {
+        XdpWindow(context.ctx)
+    }
+
+    /// The interface it came in by.
+    #[inline(always)]
+    pub fn interface(&self) -> u32 {
+        // SAFETY: the kernel hands a valid context to the program.
+        unsafe { (*self.0).ingress_ifindex }
+    }
+
+    /// What helpers want to be called with.
+    #[inline(always)]
+    pub fn context(&self) -> *mut c_void {
+        self.0.cast()
+    }
+
+    /// Marks an untouched packet for TC; false: the driver leaves no room for it.
+    #[inline(always)]
+    pub fn leave_unfinished(&mut self) -> bool {
+        // SAFETY: the kernel hands a valid context to the program.
+        if unsafe { bpf_xdp_adjust_meta(self.0, -(size_of::<u32>() as i32)) } != 0 {
+            return false;
+        }
+        // SAFETY: as above; the helper has moved `data_meta`, so it is read after.
+        let (mark, data) = unsafe { ((*self.0).data_meta as usize, (*self.0).data as usize) };
+        if mark + size_of::<u32>() > data {
+            return false;
+        }
+        // SAFETY: between `data_meta` and `data` by the check above; the kernel keeps it 4-byte aligned.
+        unsafe { *(mark as *mut u32) = UNFINISHED };
+        true
+    }
+}
 
 impl Packet for XdpWindow {
     #[inline(always)]
@@ -54,7 +99,8 @@ pub struct TcWindow {
 impl TcWindow {
     /// The packet with its headers within direct reach.
     #[inline(always)]
-    pub fn new(skb: *mut __sk_buff) -> Self {
+    pub fn new(context: &TcContext) -> Self {
+        let skb = context.skb.skb;
         // SAFETY: the kernel hands a valid context to the program.
         let (start, end, length) = unsafe { ((*skb).data, (*skb).data_end, (*skb).len) };
         // Read here, once: from branches LLVM makes of it one load through a computed pointer, which the verifier
@@ -70,6 +116,19 @@ impl TcWindow {
             skb,
             segments: if segments > 1 { segments } else { 1 },
         }
+    }
+
+    /// The interface it is on: comes in by, or leaves by.
+    #[inline(always)]
+    pub fn interface(&self) -> u32 {
+        // SAFETY: the kernel hands a valid context to the program.
+        unsafe { (*self.skb).ifindex }
+    }
+
+    /// What helpers want to be called with.
+    #[inline(always)]
+    pub fn context(&self) -> *mut c_void {
+        self.skb.cast()
     }
 }
 
@@ -139,4 +198,24 @@ impl Packet for TcWindow {
         }
         Ok(())
     }
+}
+
+/// XDP has left this packet for TC to finish.
+#[inline(always)]
+pub fn unfinished(context: &TcContext) -> bool {
+    let skb = context.skb.skb;
+    // SAFETY: the kernel hands a valid context to the program.
+    let (mark, data) = unsafe { ((*skb).data_meta as usize, (*skb).data as usize) };
+    if mark + size_of::<u32>() > data {
+        return false;
+    }
+    // SAFETY: between `data_meta` and `data` by the check above.
+    unsafe { *(mark as *const u32) == UNFINISHED }
+}
+
+/// The interface a packet came in by that is now leaving; 0: it was made here.
+#[inline(always)]
+pub fn came_in_by(context: &TcContext) -> u32 {
+    // SAFETY: the kernel hands a valid context to the program.
+    unsafe { (*context.skb.skb).ingress_ifindex }
 }
