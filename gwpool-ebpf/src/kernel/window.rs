@@ -106,7 +106,12 @@ impl TcWindow {
         // Read here, once: from branches LLVM makes of it one load through a computed pointer, which the verifier
         // refuses ("dereference of modified ctx ptr").
         // SAFETY: as above.
-        let segments = unsafe { core::ptr::read_volatile(&raw const (*skb).gso_segs) };
+        let (count, size) = unsafe {
+            (
+                core::ptr::read_volatile(&raw const (*skb).gso_segs),
+                core::ptr::read_volatile(&raw const (*skb).gso_size),
+            )
+        };
         let wanted = if length < HEADERS { length } else { HEADERS };
         if end.wrapping_sub(start) < wanted {
             // SAFETY: as above. If it fails the headers stay out of reach and the packet counts as truncated.
@@ -114,7 +119,7 @@ impl TcWindow {
         }
         TcWindow {
             skb,
-            segments: if segments > 1 { segments } else { 1 },
+            segments: segments(length, count, size),
         }
     }
 
@@ -197,6 +202,18 @@ impl Packet for TcWindow {
             }
         }
         Ok(())
+    }
+}
+
+/// Packets on the wire. Virtual NICs deliver GSO packets without their count (`SKB_GSO_DODGY`): then the size tells.
+#[inline(always)]
+fn segments(length: u32, count: u32, size: u32) -> u32 {
+    if count > 1 {
+        return count;
+    }
+    match length.checked_div(size) {
+        Some(whole) => whole + 1,
+        None => 1,
     }
 }
 
