@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::info;
+use tracing::{info, warn};
 
 /// Where an instance keeps its things.
 #[derive(Clone, Debug)]
@@ -43,6 +43,7 @@ pub async fn run(loaded: Loaded, places: &Places) -> Result<()> {
     let signals = [
         signal(SignalKind::terminate())?,
         signal(SignalKind::interrupt())?,
+        signal(SignalKind::hangup())?,
     ];
     let mut instance = Instance::start(loaded.plan, Pins::new(&places.pin_dir)).await?;
     let (sender, requests) = mpsc::channel(1);
@@ -85,7 +86,7 @@ fn prepare(places: &Places) -> Result<()> {
 async fn attend(
     instance: &mut Instance,
     mut requests: mpsc::Receiver<driver::Request>,
-    [mut terminate, mut interrupt]: [Signal; 2],
+    [mut terminate, mut interrupt, mut hangup]: [Signal; 3],
 ) -> Result<()> {
     let mut sweeps = interval(sweep::INTERVAL);
     sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -105,6 +106,9 @@ async fn attend(
             }
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
+            _ = hangup.recv() => {
+                warn!("SIGHUP: this version reads a changed plan when it is started again; live flows do not notice");
+            }
         }
     }
 }
