@@ -9,14 +9,14 @@
 //! UDP, a client's packet after the backend's first. Both halves must be there and name each other.
 //! A flow is looked up established, embryonic, established: another CPU may just have promoted it.
 
-use crate::checksum;
 use crate::family::Family;
 use crate::lifetime;
 use crate::packet::Packet;
+use crate::pair::mate;
 use crate::parse::{Parsed, TCP, TcpHeader, tcp};
 use crate::proof;
 use crate::world::{Side, World};
-use gwpool_common::flow::{Embryo, Flow, FlowKey, Rewrite};
+use gwpool_common::flow::{Embryo, Flow};
 use gwpool_common::limits;
 use gwpool_common::reason::Reason;
 
@@ -83,13 +83,7 @@ impl<F: Family, W: World<F>> Found<F, W> {
     /// The flow was stored with this packet.
     #[inline(always)]
     pub fn stored(&mut self, flow: Flow<F::Address>) {
-        *self = Found {
-            flow,
-            before: flow,
-            proof: 0,
-            established: None,
-            embryonic: None,
-        };
+        (self.flow, self.before) = (flow, flow);
     }
 
     /// Writes back what the packet has changed; on a hit within the same tick that is nothing.
@@ -121,54 +115,6 @@ impl<F: Family, W: World<F>> Found<F, W> {
             world.forget(&mate(parsed.key.protocol, &self.flow.rewrite));
             world.forget(&parsed.key);
         }
-    }
-}
-
-/// The other half's key: the rewritten packet, read backwards.
-#[inline(always)]
-pub fn mate<A: Copy>(protocol: u8, rewrite: &Rewrite<A>) -> FlowKey<A> {
-    FlowKey {
-        source: rewrite.destination,
-        destination: rewrite.source,
-        source_port: rewrite.destination_port,
-        destination_port: rewrite.source_port,
-        protocol,
-        pad: [0; 3],
-    }
-}
-
-/// The rewrite from `key` to these addresses and ports, deltas included.
-#[inline(always)]
-pub fn rewrite<F: Family>(
-    key: &FlowKey<F::Address>,
-    source: (F::Address, [u8; 2]),
-    destination: (F::Address, [u8; 2]),
-) -> Rewrite<F::Address> {
-    let addresses = F::sum(key.source) + F::sum(key.destination);
-    let ports = checksum::word(key.source_port) + checksum::word(key.destination_port);
-    Rewrite {
-        source: source.0,
-        destination: destination.0,
-        source_port: source.1,
-        destination_port: destination.1,
-        address_delta: checksum::delta(addresses, F::sum(source.0) + F::sum(destination.0)),
-        port_delta: checksum::delta(
-            ports,
-            checksum::word(source.1) + checksum::word(destination.1),
-        ),
-    }
-}
-
-/// The rewrite of the answer: back to what `key` was.
-#[inline(always)]
-pub fn reverse<A: Copy>(key: &FlowKey<A>, rewrite: &Rewrite<A>) -> Rewrite<A> {
-    Rewrite {
-        source: key.destination,
-        destination: key.source,
-        source_port: key.destination_port,
-        destination_port: key.source_port,
-        address_delta: checksum::negate(rewrite.address_delta),
-        port_delta: checksum::negate(rewrite.port_delta),
     }
 }
 

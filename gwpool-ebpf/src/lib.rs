@@ -17,6 +17,7 @@ pub mod flow;
 pub mod lifetime;
 pub mod next_hop;
 pub mod packet;
+pub mod pair;
 pub mod parse;
 pub mod proof;
 pub mod rewrite;

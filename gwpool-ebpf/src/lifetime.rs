@@ -4,7 +4,7 @@
 //! functions. Time is in ticks (`Settings::tick_shift`), of which 16 bits are kept.
 
 use crate::family::Family;
-use crate::flow::mate;
+use crate::pair::mate;
 use crate::parse::{Parsed, TCP, tcp};
 use crate::world::World;
 use gwpool_common::flow::Flow;

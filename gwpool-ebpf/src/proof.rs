@@ -3,8 +3,8 @@
 //! A blind SYN and ACK prove nothing: TCP's proof is the backend's initial sequence number + 1.
 
 use crate::family::Family;
-use crate::flow::mate;
 use crate::packet::Packet;
+use crate::pair::mate;
 use crate::parse::{Parsed, TCP, TcpHeader, tcp};
 use crate::world::{Refused, World};
 use gwpool_common::flow::{Embryo, Flow};

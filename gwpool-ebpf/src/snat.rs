@@ -4,8 +4,9 @@
 //! free; a key counts as free only if both tiers say so. Full NAT keeps out of the host's own ephemeral ports.
 
 use crate::family::Family;
-use crate::flow::{self, Found, mate, reverse};
+use crate::flow::Found;
 use crate::lifetime;
+use crate::pair;
 use crate::parse::Parsed;
 use crate::world::{Refused, World};
 use gwpool_common::flow::{Embryo, Flow, FlowKey, Rewrite};
@@ -51,7 +52,7 @@ pub fn begin<F: Family, W: World<F>>(
         (destination, backend.port),
         is_self,
     )?;
-    flow.rewrite = flow::rewrite::<F>(&parsed.key, (source, port), (destination, backend.port));
+    flow.rewrite = pair::rewrite::<F>(&parsed.key, (source, port), (destination, backend.port));
     store::<F, W>(world, &parsed.key, &flow)?;
     found.stored(flow);
     Ok(())
@@ -156,9 +157,9 @@ fn store<F: Family, W: World<F>>(
     key: &FlowKey<F::Address>,
     flow: &Flow<F::Address>,
 ) -> Result<(), Reason> {
-    let backend_key = mate(key.protocol, &flow.rewrite);
+    let backend_key = pair::mate(key.protocol, &flow.rewrite);
     let backend_flow = Flow {
-        rewrite: reverse(key, &flow.rewrite),
+        rewrite: pair::reverse(key, &flow.rewrite),
         flags: flow.flags | Flow::<F::Address>::BACKEND_SIDE,
         ..*flow
     };

@@ -104,7 +104,7 @@ pub const ALL: [Mutant; 15] = [
     ),
     mutant(
         "the answer's sum is not turned back",
-        "flow.rs",
+        "pair.rs",
         "checksum::negate(rewrite.port_delta)",
         "rewrite.port_delta",
     ),

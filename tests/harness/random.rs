@@ -106,7 +106,7 @@ fn continued(
     } else {
         GATEWAY_NETWORK
     };
-    let mate = gwpool_ebpf::flow::mate(key.protocol, &flow.rewrite);
+    let mate = gwpool_ebpf::pair::mate(key.protocol, &flow.rewrite);
     let proof = state.embryonic.get(&mate).map_or(0, |embryo| embryo.proof);
     let ack = if random.below(4) == 0 { 7 } else { proof };
     let flags = match (from_backend, random.below(8)) {

@@ -65,12 +65,7 @@ impl Packet for XdpWindow {
     fn at<T: Plain>(&mut self, offset: usize) -> Result<&mut T, Reason> {
         // SAFETY: the kernel hands a valid context to the program.
         let (start, end) = unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) };
-        let place = start + offset;
-        if place + size_of::<T>() > end {
-            return Err(Reason::Truncated);
-        }
-        // SAFETY: inside the packet by the check above; `T` has alignment 1 and takes every pattern (`Plain`).
-        Ok(unsafe { &mut *(place as *mut T) })
+        reach(start, end, offset)
     }
 
     #[inline(always)]
@@ -88,6 +83,17 @@ impl Packet for XdpWindow {
     fn tagged(&self) -> bool {
         false
     }
+}
+
+/// The bytes of `T` at `offset`: start and end of the packet are the context's own, read just before.
+#[inline(always)]
+fn reach<'a, T: Plain>(start: usize, end: usize, offset: usize) -> Result<&'a mut T, Reason> {
+    let place = start + offset;
+    if place + size_of::<T>() > end {
+        return Err(Reason::Truncated);
+    }
+    // SAFETY: inside the packet by the check above; `T` has alignment 1 and takes every pattern (`Plain`).
+    Ok(unsafe { &mut *(place as *mut T) })
 }
 
 /// A packet at TC: it may be GSO, its checksum may be partial or counted by the NIC.
@@ -142,12 +148,7 @@ impl Packet for TcWindow {
     fn at<T: Plain>(&mut self, offset: usize) -> Result<&mut T, Reason> {
         // SAFETY: the kernel hands a valid context to the program.
         let (start, end) = unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) };
-        let place = start + offset;
-        if place + size_of::<T>() > end {
-            return Err(Reason::Truncated);
-        }
-        // SAFETY: inside the packet by the check above; `T` has alignment 1 and takes every pattern (`Plain`).
-        Ok(unsafe { &mut *(place as *mut T) })
+        reach(start, end, offset)
     }
 
     #[inline(always)]

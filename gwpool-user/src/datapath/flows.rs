@@ -9,8 +9,8 @@ use aya::Pod;
 use aya::maps::MapData;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::net::V4;
-use gwpool_ebpf::flow::mate;
 use gwpool_ebpf::lifetime::closed;
+use gwpool_ebpf::pair::mate;
 use std::collections::BTreeMap;
 
 /// Both tiers.

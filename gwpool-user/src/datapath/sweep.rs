@@ -11,7 +11,7 @@ use aya::maps::MapError;
 use gwpool_common::flow::{Flow, FlowKey};
 use gwpool_common::limits;
 use gwpool_common::net::{NextHop, V4};
-use gwpool_ebpf::flow::mate;
+use gwpool_ebpf::pair::mate;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
