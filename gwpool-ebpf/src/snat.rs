@@ -59,7 +59,7 @@ pub fn begin<F: Family, W: World<F>>(
 }
 
 /// The first source port with which the backend side's key is free. Only look-ups: what is inserted after the loop
-/// the verifier walks once, inside it would be walked for every turn (190,000 instructions, against 10,000).
+/// the verifier walks once, inside it would be walked for every try (twice the instructions in all).
 #[inline(always)]
 fn search<F: Family, W: World<F>>(
     world: &mut W,
