@@ -112,7 +112,7 @@ pub fn empty(subject: &mut dyn Subject, route: &str) -> Result<()> {
     subject.write(&MapWrite::Route(id, Some(emptied)))
 }
 
-/// The connections given to each of the route's backends.
+/// The connections given to each of the route's backends, in the order of their first turns.
 pub fn carried(subject: &dyn Subject, route: &str, wanted: &[u64]) -> Result<()> {
     let image = subject.image();
     let id = image
@@ -124,11 +124,13 @@ pub fn carried(subject: &dyn Subject, route: &str, wanted: &[u64]) -> Result<()>
             .get(backend)
             .map_or(0, |counters| counters.connections)
     };
-    let found: Vec<u64> = image
-        .run(&image.routes[&id])
-        .iter()
-        .map(connections)
-        .collect();
+    let mut takers: Vec<&u32> = Vec::new();
+    for backend in image.run(&image.routes[&id]) {
+        if !takers.contains(&backend) {
+            takers.push(backend);
+        }
+    }
+    let found: Vec<u64> = takers.into_iter().map(connections).collect();
     ensure!(
         found == wanted,
         "wanted connections {wanted:?}, found {found:?}"

@@ -5,7 +5,7 @@
 
 use super::report::{Cause, Findings, Place};
 use super::routes::RouteWords;
-use crate::plan::{Backend, ListenAddress, Plan};
+use crate::plan::{Backend, ListenAddress, Plan, turns};
 use gwpool_common::limits::{LISTENERS, NETWORKS};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -75,7 +75,12 @@ pub fn refuse_too_many(plan: &Plan, at: &Place, findings: &Findings) {
     let backends = plan.routes.iter().map(|route| route.backends.len()).sum();
     let listeners = plan.routes.iter().map(|route| route.listen.len()).sum();
     let inner = plan.networks.iter().filter(|network| network.inner).count();
-    let counts: [(&str, usize, u32, &str); 4] = [
+    let cycles = plan
+        .routes
+        .iter()
+        .map(|route| turns::length(&route.weights()));
+    let turns = usize::try_from(cycles.sum::<u64>()).unwrap_or(usize::MAX);
+    let counts: [(&str, usize, u32, &str); 5] = [
         (
             "routes",
             plan.routes.len(),
@@ -87,6 +92,12 @@ pub fn refuse_too_many(plan: &Plan, at: &Place, findings: &Findings) {
             backends,
             plan.limits.backends,
             "raise `gwpool.limits.backends`",
+        ),
+        (
+            "turns in a cycle over all routes",
+            turns,
+            plan.limits.turns(),
+            "give smaller weights, or raise `gwpool.limits.backends`",
         ),
         (
             "listen addresses over all routes",

@@ -1,7 +1,7 @@
 //! From the operators' Ansible files to a [`Plan`], in this order:
 //! [`sources`], [`files`] and [`yaml`] (a [`tree`] of values that know their place), [`inventory`] and [`ranges`] (groups
-//! and hosts), [`vars`] and [`templates`] (one host's variables), [`schema`], [`sections`] and [`routes`] (known keys,
-//! kinds and ranges), [`resolve`], [`addresses`] and [`conflicts`] (the plan), [`table`] (the same for people).
+//! and hosts), [`vars`] and [`templates`] (one host's variables), [`schema`], [`sections`], [`routes`] and [`weights`]
+//! (known keys, kinds and ranges), [`resolve`], [`addresses`] and [`conflicts`] (the plan), [`table`] (the same for people).
 //! [`report`] is what is said on the way, with file, line and column.
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ mod table;
 mod templates;
 mod tree;
 mod vars;
+mod weights;
 mod yaml;
 
 pub use addresses::Resolve;

@@ -179,14 +179,17 @@ impl<'a> Resolving<'a> {
         self.add_network(&network, true, &at);
         let port = words.destination.port.unwrap_or(words.port);
         let own = addresses::given(&self.scope, &network, self.findings).flatten();
-        let mut placed = Vec::new();
+        let (mut placed, mut unplaced) = (Vec::new(), Vec::new());
         for (name, host, at) in self.destinations(&words.destination.to) {
             let address = match host {
                 Target::Address(address) => Some(address).filter(|address| Some(*address) != own),
                 Target::Host(host) if host.name == self.node.name => None,
                 Target::Host(host) => match self.addresses.of(host, &network) {
                     Some(address) => Some(address),
-                    None => continue,
+                    None => {
+                        unplaced.push(name);
+                        continue;
+                    }
                 },
             };
             placed.push((
@@ -194,11 +197,15 @@ impl<'a> Resolving<'a> {
                     name,
                     address,
                     port,
+                    weight: 1,
                 },
                 at,
             ));
         }
         conflicts::refuse_same_backends(&words.name, &placed, own, self.findings);
+        let mut backends: Vec<Backend> = placed.into_iter().map(|(backend, _)| backend).collect();
+        let weights = &words.weights;
+        weights.give(&words.name, &mut backends, own, &unplaced, self.findings);
         Route {
             protocol: words.protocol(),
             name: words.name,
@@ -206,7 +213,7 @@ impl<'a> Resolving<'a> {
             listen: words.listen.into_iter().map(|(listen, _)| listen).collect(),
             port: words.port,
             network,
-            backends: placed.into_iter().map(|(backend, _)| backend).collect(),
+            backends,
             enabled: words.enabled,
         }
     }

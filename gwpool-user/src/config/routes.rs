@@ -7,6 +7,7 @@
 use super::report::{Cause, Findings, Place};
 use super::schema::{Section, address, boolean, items, list, not_served, port, text, word, wrong};
 use super::tree::{Node, Value};
+use super::weights::{self, WeightWords};
 use crate::plan::{ListenAddress, Protocol};
 use gwpool_common::route::ROUTE_NAME_BYTES;
 use std::net::Ipv4Addr;
@@ -27,6 +28,8 @@ pub struct RouteWords {
     pub port: u16,
     /// Where it forwards to.
     pub destination: Destination,
+    /// Who takes how many turns.
+    pub weights: WeightWords,
     /// Whether it is on.
     pub enabled: bool,
 }
@@ -66,17 +69,19 @@ pub enum To {
 
 /// Reads one route.
 pub fn route(name: &str, at: &Place, node: &Node, findings: &Findings) -> Option<RouteWords> {
-    const SERVED: [&str; 8] = [
+    const SERVED: [&str; 10] = [
         "mode",
         "address",
         "port",
         "destination",
         "balance",
+        "weight",
+        "weights",
         "options",
         "enabled",
         "source",
     ];
-    const LATER: [&str; 6] = ["check", "weight", "weights", "allow", "deny", "timeout"];
+    const LATER: [&str; 4] = ["check", "allow", "deny", "timeout"];
     check_name(name, at, findings);
     let whose = format!("the route `{name}`");
     let section = Section::open(node, &whose, &SERVED, &LATER, findings)?;
@@ -93,6 +98,7 @@ pub fn route(name: &str, at: &Place, node: &Node, findings: &Findings) -> Option
     let port_read = port_read.and_then(|node| port(node, findings));
     let destination = section.need("destination", "where it forwards to");
     let destination = destination.and_then(|node| read_destination(node, findings));
+    let weights = weights::read(&section);
     let enabled = section.get("enabled");
     let enabled = enabled.map_or(Some(true), |node| boolean(node, findings));
     Some(RouteWords {
@@ -101,6 +107,7 @@ pub fn route(name: &str, at: &Place, node: &Node, findings: &Findings) -> Option
         listen: listen?,
         port: port_read?,
         destination: destination?,
+        weights: weights?,
         enabled: enabled?,
     })
 }
@@ -119,10 +126,12 @@ fn check_name(name: &str, at: &Place, findings: &Findings) {
 
 /// Keys of which one word is served, or none is honoured.
 fn fixed_words(section: &Section) {
-    const BALANCE_LATER: [&str; 4] = ["static-rr", "leastconn", "source", "random"];
+    // They differ in whether weights may change at run time, which nothing does yet.
+    const BALANCE: [&str; 2] = ["roundrobin", "static-rr"];
+    const BALANCE_LATER: [&str; 3] = ["leastconn", "source", "random"];
     let findings = section.findings;
     if let Some(node) = section.get("balance") {
-        word(node, "balance", &["roundrobin"], &BALANCE_LATER, findings);
+        word(node, "balance", &BALANCE, &BALANCE_LATER, findings);
     }
     if let Some(node) = section.get("source") {
         word(node, "source", &["nat"], &["preserve"], findings);

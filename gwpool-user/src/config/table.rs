@@ -69,6 +69,14 @@ fn routes(plan: &Plan) -> String {
             .iter()
             .map(|listen| format!("{}:{}", address(listen), route.port))
             .collect();
+        let backend = |one: &Backend| {
+            let place = backend(one);
+            if route.is_weighted() {
+                format!("{place} weight {}", one.weight)
+            } else {
+                place
+            }
+        };
         let backends: Vec<String> = route.backends.iter().map(backend).collect();
         let state = if route.enabled { "on" } else { "off" };
         vec![

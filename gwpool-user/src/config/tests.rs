@@ -6,6 +6,7 @@
 mod precedence;
 mod refusals;
 mod seed;
+mod weights;
 
 use super::*;
 use std::fs;

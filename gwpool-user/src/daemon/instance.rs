@@ -151,7 +151,9 @@ impl Instance {
         }
         if let Err(error) = self.datapath.apply(&difference.writes) {
             // Some of it is written: what there is now is in the maps alone.
-            self.image = self.datapath.installed()?;
+            let installed = self.datapath.installed()?;
+            let pools = std::mem::take(&mut self.image.pools);
+            self.image = Image { pools, ..installed };
             return Err(error.into());
         }
         if !difference.writes.is_empty() {

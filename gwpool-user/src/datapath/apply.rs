@@ -55,6 +55,7 @@ impl Datapath {
                 .collect(),
             slots,
             backends,
+            pools: BTreeMap::new(),
             replaced: Vec::new(),
         })
     }

@@ -31,12 +31,13 @@ pub fn diff(installed: &Image, plan: &Plan, host: &Host) -> Result<Difference, E
     })
 }
 
-/// Backends that no run names: the plan no longer has them.
+/// Backends that the plan no longer has. Those that only take no turns are not among them.
 pub fn retired(installed: &Image) -> BTreeSet<u32> {
     let live: BTreeSet<u32> = installed
         .routes
         .values()
         .flat_map(|route| installed.run(route))
+        .chain(installed.pools.values().flatten())
         .copied()
         .collect();
     installed

@@ -32,6 +32,9 @@ pub struct Image {
     pub slots: Vec<u32>,
     /// `BACKENDS`, by backend id, retired ones included.
     pub backends: BTreeMap<u32, Backend<V4>>,
+    /// The plan's backend ids by route id, in the plan's order, those that take no turns included. In no map: known
+    /// once a plan is laid.
+    pub pools: BTreeMap<u32, Vec<u32>>,
     /// Stretches of `SLOTS` that were running until the last change: a packet may still be reading them.
     pub replaced: Vec<Range<u32>>,
 }
@@ -120,6 +123,12 @@ fn set<K: Ord + Clone, V: Clone>(map: &mut BTreeMap<K, V>, key: &K, value: &Opti
 }
 
 impl Limits {
+    /// Turns that the cycles of all routes may have together: a quarter of `SLOTS`. What replaces them is written
+    /// beside them and beside what they have replaced; the last quarter is for the gaps between runs.
+    pub fn turns(&self) -> u32 {
+        self.entries("SLOTS").unwrap_or(limits::SLOTS) / 4
+    }
+
     /// Entries of the map with this name, where they follow from `gwpool.limits`.
     pub fn entries(&self, map: &str) -> Option<u32> {
         match map {
@@ -130,7 +139,7 @@ impl Limits {
             // Id 0 is never used.
             "TURNS" => Some(self.routes.saturating_add(1)),
             "BACKENDS" | "COUNTERS" => Some(self.backends.saturating_add(1)),
-            // Half of it runs, the other half is for what replaces it; as much again for weights.
+            // See `turns`.
             "SLOTS" => Some(self.backends.saturating_mul(4).max(limits::SLOTS)),
             "LISTENERS" => Some(self.routes.saturating_mul(4).max(limits::LISTENERS)),
             _ => None,

@@ -92,7 +92,7 @@ pub struct Route {
     pub port: u16,
     /// The network its backends are reached by.
     pub network: String,
-    /// In the order they take turns.
+    /// In the order they take turns; how many each takes in a cycle is its weight.
     pub backends: Vec<Backend>,
     /// `enabled: false`: new connections go to the local stack.
     pub enabled: bool,
@@ -116,6 +116,8 @@ pub struct Backend {
     pub address: Option<Ipv4Addr>,
     /// The port there.
     pub port: u16,
+    /// Its share of new connections, beside the others of the route: see [`super::turns`]. 0: none.
+    pub weight: u16,
 }
 
 /// Another host of `proxies.target.group`.
@@ -140,6 +142,18 @@ pub struct Limits {
     pub routes: u32,
     /// Backends over all routes.
     pub backends: u32,
+}
+
+impl Route {
+    /// The weights of its backends.
+    pub fn weights(&self) -> Vec<u16> {
+        self.backends.iter().map(|backend| backend.weight).collect()
+    }
+
+    /// Whether some backend has another weight than the one it gets without a word.
+    pub fn is_weighted(&self) -> bool {
+        self.backends.iter().any(|backend| backend.weight != 1)
+    }
 }
 
 impl Default for Limits {

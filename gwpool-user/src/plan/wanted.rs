@@ -7,7 +7,7 @@
 use super::error::Error;
 use super::image::Image;
 use super::plan::{self, ListenAddress, Plan};
-use super::slots;
+use super::{slots, turns};
 use crate::host::{Host, Link};
 use gwpool_common::limits::{self, Settings};
 use gwpool_common::net::{Address, Interface, Network, V4};
@@ -33,7 +33,7 @@ pub fn wanted(installed: &Image, plan: &Plan, host: &Host) -> Result<Image, Erro
     };
     for route in &plan.routes {
         let id = route_id(&mut image, plan, route)?;
-        let run = backends(&mut image, plan, &links, id, route)?;
+        let pool = backends(&mut image, plan, &links, id, route)?;
         for address in &route.listen {
             image.listeners.insert(listener(*address, route), id);
         }
@@ -45,12 +45,17 @@ pub fn wanted(installed: &Image, plan: &Plan, host: &Host) -> Result<Image, Erro
         if route.enabled && switched == 0 {
             flags |= Route::ENABLED;
         }
-        if run
+        // Also if it takes no turns here: a peer may have chosen us, and its live flows know no weights.
+        if pool
             .iter()
             .any(|id| image.backends[id].flags & Backend::<V4>::SELF != 0)
         {
             flags |= Route::SELF_BACKEND;
         }
+        let run: Vec<u32> = turns::cycle(&route.weights())
+            .into_iter()
+            .map(|taker| pool[taker])
+            .collect();
         let stretch = slots::place(installed, &mut image, id, &run, &plan.limits)?;
         image.routes.insert(
             id,
@@ -60,6 +65,7 @@ pub fn wanted(installed: &Image, plan: &Plan, host: &Host) -> Result<Image, Erro
                 slot_count: run.len() as u32,
             },
         );
+        image.pools.insert(id, pool);
     }
     image.replaced = slots::replaced(installed, &image);
     forget_names(&mut image);
@@ -251,7 +257,7 @@ fn route_id(image: &mut Image, plan: &Plan, route: &plan::Route) -> Result<u32, 
     Ok(id)
 }
 
-/// Enters the route's backends; the result is its run: their ids in the order they take turns.
+/// Enters the route's backends; the result is their ids, in the plan's order.
 fn backends(
     image: &mut Image,
     plan: &Plan,
@@ -263,7 +269,7 @@ fn backends(
         return Ok(Vec::new());
     }
     let source = source(plan, links, &route.network, &route.name)?;
-    let mut run: Vec<u32> = Vec::new();
+    let mut pool: Vec<u32> = Vec::new();
     for backend in &route.backends {
         let wanted = Backend {
             address: backend.address.unwrap_or(source).octets(),
@@ -276,11 +282,11 @@ fn backends(
             },
             route: route_id,
         };
-        let id = backend_id(image, plan, &wanted, &run)?;
+        let id = backend_id(image, plan, &wanted, &pool)?;
         image.backends.insert(id, wanted);
-        run.push(id);
+        pool.push(id);
     }
-    Ok(run)
+    Ok(pool)
 }
 
 /// The id of the same backend, or the lowest free one.

@@ -43,6 +43,7 @@ pub fn route(name: &str, port: u16) -> Route {
         name: format!("gateway-{number}"),
         address: (number != 1).then(|| inner(number)),
         port,
+        weight: 1,
     };
     Route {
         name: name.to_owned(),
@@ -118,6 +119,7 @@ pub fn apply(installed: &Image, difference: &Difference) -> Image {
         assert_consistent(&image);
     }
     image.replaced = difference.wanted.replaced.clone();
+    image.pools = difference.wanted.pools.clone();
     assert_eq!(image, difference.wanted);
     image
 }
@@ -127,6 +129,15 @@ pub fn installed() -> Image {
         &Image::default(),
         &diff(&Image::default(), &plan(), &host()).unwrap(),
     )
+}
+
+/// What a daemon that starts anew reads from the maps.
+pub fn adopted(image: &Image) -> Image {
+    Image {
+        pools: BTreeMap::new(),
+        replaced: Vec::new(),
+        ..image.clone()
+    }
 }
 
 pub fn step(image: &Image, plan: &Plan) -> Image {

@@ -87,6 +87,9 @@ pub struct Backend {
     pub address: String,
     /// Its port.
     pub port: u16,
+    /// Its share of new connections beside the others'; 0: none.
+    #[serde(default = "one")]
+    pub weight: u16,
     /// `up`, `down`, `drain` or `maint`.
     pub state: String,
     /// Given to it.
@@ -195,7 +198,7 @@ impl Route {
         let image = sources.image;
         let id = image.route_id(&route.name);
         let installed = id.and_then(|id| image.routes.get(&id));
-        let run = installed.map_or(&[][..], |installed| image.run(installed));
+        let pool = id.and_then(|id| image.pools.get(&id));
         let connections = |backend: &u32| {
             sources
                 .counters
@@ -219,7 +222,7 @@ impl Route {
             backends: route
                 .backends
                 .iter()
-                .zip(run)
+                .zip(pool.into_iter().flatten())
                 .map(|(backend, id)| Backend::of(sources, backend, *id))
                 .collect(),
         }
@@ -234,6 +237,7 @@ impl Backend {
             name: backend.name.clone(),
             address: Ipv4Addr::from(installed.address).to_string(),
             port: backend.port,
+            weight: backend.weight,
             state: "up".to_owned(),
             connections_total: counters.connections,
             flows_active: sources.census.active.get(&id).copied().unwrap_or(0),
@@ -247,6 +251,11 @@ impl Backend {
             },
         }
     }
+}
+
+/// The weight where a daemon before weights says none.
+fn one() -> u16 {
+    1
 }
 
 fn listen(address: ListenAddress, port: u16) -> String {

@@ -1,6 +1,6 @@
 //! A snapshot as a person reads it: interfaces, routes with their backends, and the reasons that were met.
 
-use super::snapshot::{Route, Snapshot};
+use super::snapshot::{Backend, Route, Snapshot};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
@@ -57,11 +57,17 @@ fn head(snapshot: &Snapshot) -> String {
 }
 
 fn backends(routes: &[&Route]) -> Table {
+    let known = routes.iter().flat_map(|route| &route.backends);
+    let weighted = known.into_iter().any(|backend| backend.weight != 1);
+    let weight: &[&str] = if weighted { &["WEIGHT"] } else { &[] };
     let head = [
-        "ROUTE", "LISTEN", "BACKEND", "ADDRESS", "STATE", "CONNS", "ACTIVE", "PACKETS>", "BYTES>",
-        "<PACKETS", "<BYTES",
+        &["ROUTE", "LISTEN", "BACKEND", "ADDRESS", "STATE"],
+        weight,
+        &[
+            "CONNS", "ACTIVE", "PACKETS>", "BYTES>", "<PACKETS", "<BYTES",
+        ],
     ];
-    let mut table = columns(&head, 5);
+    let mut table = columns(&head.concat(), 5);
     for route in routes {
         let listen = format!("{}/{}", route.listen.join(","), route.protocol);
         let name = if route.enabled {
@@ -71,25 +77,33 @@ fn backends(routes: &[&Route]) -> Table {
         };
         for (number, backend) in route.backends.iter().enumerate() {
             let first = number == 0;
-            table.add_row([
+            let mut row = vec![
                 if first { name.clone() } else { String::new() },
                 if first { listen.clone() } else { String::new() },
                 backend.name.clone(),
                 format!("{}:{}", backend.address, backend.port),
                 backend.state.clone(),
-                backend.connections_total.to_string(),
-                backend.flows_active.to_string(),
-                backend.to_backend.packets.to_string(),
-                backend.to_backend.bytes.to_string(),
-                backend.to_client.packets.to_string(),
-                backend.to_client.bytes.to_string(),
-            ]);
+            ];
+            row.extend(weighted.then(|| backend.weight.to_string()));
+            row.extend(counts(backend).map(|count| count.to_string()));
+            table.add_row(row);
         }
         if route.backends.is_empty() {
             table.add_row([name, listen, "(no backend)".to_owned()]);
         }
     }
     table
+}
+
+fn counts(backend: &Backend) -> [u64; 6] {
+    [
+        backend.connections_total,
+        backend.flows_active,
+        backend.to_backend.packets,
+        backend.to_backend.bytes,
+        backend.to_client.packets,
+        backend.to_client.bytes,
+    ]
 }
 
 /// A table without lines; from column `numbers` on, what stands there is a number.

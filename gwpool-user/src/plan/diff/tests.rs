@@ -128,6 +128,7 @@ fn a_removed_backend_retires_and_its_id_is_free_when_no_flow_names_it() {
         name: "x".to_owned(),
         address: Some(inner(9)),
         port: 1,
+        weight: 1,
     });
     let busy = step(&after, &grown);
     assert_eq!(

@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may end by panic")]
 
 use super::*;
-use crate::plan::world::{INNER, host, inner, installed, plan, step};
-use crate::plan::{Image, diff};
+use crate::plan::diff::{reap, retired};
+use crate::plan::turns::WEIGHT_MAX;
+use crate::plan::world::{INNER, adopted, apply, host, inner, installed, plan, step};
+use crate::plan::{Image, MapWrite, diff};
 use gwpool_common::route;
 
 #[test]
@@ -102,4 +104,102 @@ fn what_the_host_lacks_is_said_with_what_it_has() {
     assert!(routes.contains("gwpool.limits.routes"), "{routes}");
     let backends = error(|plan, _| plan.limits.backends = 5);
     assert!(backends.contains("gwpool.limits.backends"), "{backends}");
+}
+
+/// The plan with these weights on its first route.
+fn weighted(weights: [u16; 3]) -> Plan {
+    let mut plan = plan();
+    for (backend, weight) in plan.routes[0].backends.iter_mut().zip(weights) {
+        backend.weight = weight;
+    }
+    plan
+}
+
+fn run(image: &Image) -> &[u32] {
+    image.run(&image.routes[&1])
+}
+
+#[test]
+fn a_run_is_one_cycle_of_the_weights() {
+    let image = step(&Image::default(), &weighted([5, 1, 1]));
+    assert_eq!(run(&image), [1, 1, 2, 1, 3, 1, 1]);
+    assert_eq!(
+        image.run(&image.routes[&2]),
+        [4, 5, 6],
+        "the next route has none"
+    );
+    assert_eq!(image.pools[&1], [1, 2, 3]);
+    assert_eq!(run(&step(&image, &weighted([4, 4, 4]))), [1, 2, 3]);
+}
+
+#[test]
+fn weights_that_change_over_a_restart_keep_ids_and_backends() {
+    let mut image = installed();
+    for (weights, turns) in [
+        ([2, 1, 1], &[1, 2, 3, 1][..]),
+        ([0, 1, 2], &[3, 2, 3]),
+        ([0, 0, 0], &[]),
+        ([1, 0, 0], &[1]),
+        ([1, 1, 1], &[1, 2, 3]),
+    ] {
+        let before = adopted(&image);
+        let difference = diff(&before, &weighted(weights), &host()).unwrap();
+        assert!(
+            difference
+                .writes
+                .iter()
+                .all(|write| matches!(write, MapWrite::Slot(..) | MapWrite::Route(1, Some(_)))),
+            "{weights:?}: {:?}",
+            difference.writes
+        );
+        image = apply(&before, &difference);
+        assert_eq!(run(&image), turns, "{weights:?}");
+        let again = diff(&adopted(&image), &weighted(weights), &host()).unwrap();
+        assert_eq!(again.writes, [], "{weights:?}");
+    }
+    assert_eq!(image.backends, installed().backends);
+}
+
+#[test]
+fn a_backend_without_turns_is_not_retired_and_stays_ours_to_peers() {
+    let image = step(&installed(), &weighted([0, 1, 1]));
+    assert_eq!(retired(&image), BTreeSet::new());
+    assert_eq!(reap(&image, &BTreeSet::from([1])).writes, []);
+    assert_ne!(image.routes[&1].flags & Route::SELF_BACKEND, 0);
+
+    let mut without = plan();
+    without.routes[0].backends.remove(0);
+    let gone = step(&image, &without);
+    assert_eq!(
+        retired(&gone),
+        BTreeSet::from([1]),
+        "but gone from the plan it is"
+    );
+}
+
+#[test]
+fn cycles_up_to_the_limit_always_find_room_beside_what_runs() {
+    let mut plan = plan();
+    plan.limits.backends = 64;
+    let most = plan.limits.turns() as usize;
+    for (index, route) in plan.routes.iter_mut().enumerate() {
+        let first = route.backends[1].clone();
+        let backend = |last: u8| plan::Backend {
+            address: Some(inner(100 + last)),
+            ..first.clone()
+        };
+        route.backends = (0..16 + index as u8).map(backend).collect();
+    }
+    let mut image = Image::default();
+    for odd in [255, 1, 253, 128, 251, 249, 3, 255] {
+        for (index, route) in plan.routes.iter_mut().enumerate() {
+            for backend in &mut route.backends[..16] {
+                backend.weight = WEIGHT_MAX;
+            }
+            route.backends[index].weight = odd;
+        }
+        image = diff(&image, &plan, &host()).unwrap().wanted;
+        let running: u32 = image.routes.values().map(|route| route.slot_count).sum();
+        assert!(running as usize <= most, "{running} of {most}");
+    }
 }

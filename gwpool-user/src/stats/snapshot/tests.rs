@@ -13,6 +13,7 @@ pub fn example() -> Snapshot {
         name: name.to_owned(),
         address: Some(Ipv4Addr::new(192, 168, 1, last)),
         port: 30082,
+        weight: 1,
     };
     let plan = Plan {
         node: "gateway-1".to_owned(),
@@ -84,6 +85,7 @@ fn image() -> Image {
         },
     );
     image.slots = vec![1, 2];
+    image.pools.insert(5, vec![1, 2]);
     image
 }
 
@@ -91,7 +93,8 @@ fn image() -> Image {
 fn every_field_has_the_name_and_shape_of_the_contract() {
     let backend = |name: &str, last: u8, connections: u64, active: u64| {
         json!({
-            "name": name, "address": format!("192.168.1.{last}"), "port": 30082, "state": "up",
+            "name": name, "address": format!("192.168.1.{last}"), "port": 30082, "weight": 1,
+            "state": "up",
             "connections_total": connections, "flows_active": active,
             "to_backend": {"packets": 10 * connections, "bytes": 1000 * connections},
             "to_client": {"packets": 20 * connections, "bytes": 2000 * connections},
@@ -124,7 +127,18 @@ fn every_field_has_the_name_and_shape_of_the_contract() {
 fn an_answer_with_fields_of_a_later_version_is_understood() {
     let mut value: Value = serde_json::to_value(example()).unwrap();
     value["later"] = json!(1);
-    value["routes"][0]["backends"][0]["weight"] = json!(2);
+    value["routes"][0]["backends"][0]["later"] = json!(2);
+    assert_eq!(
+        serde_json::from_value::<Snapshot>(value).unwrap(),
+        example()
+    );
+}
+
+#[test]
+fn an_answer_of_a_daemon_before_weights_is_understood() {
+    let mut value: Value = serde_json::to_value(example()).unwrap();
+    let backend = value["routes"][0]["backends"][0].as_object_mut().unwrap();
+    backend.remove("weight");
     assert_eq!(
         serde_json::from_value::<Snapshot>(value).unwrap(),
         example()

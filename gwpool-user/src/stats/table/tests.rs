@@ -50,3 +50,18 @@ fn uptimes_are_short() {
     let said = [59, 61, 3_700, 90_000].map(duration);
     assert_eq!(said, ["59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
 }
+
+#[test]
+fn weights_have_a_column_only_where_there_are_some() {
+    let mut weighted = example();
+    weighted.routes[0].backends[1].weight = 0;
+    let text = render(&weighted, Some("dash"));
+    let lines: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(lines[0][4..7], ["STATE", "WEIGHT", "CONNS"]);
+    assert_eq!(lines[1][4..7], ["up", "1", "6"]);
+    assert_eq!(lines[2][2..5], ["up", "0", "5"]);
+    assert!(!render(&example(), None).contains("WEIGHT"));
+}
