@@ -1,4 +1,4 @@
-//! The pipeline with one thing wrong, fourteen times over: the golden cases and races must object each time.
+//! The pipeline with one thing wrong, fifteen times over: the golden cases and races must object each time.
 
 use gwpool_harness::mutants;
 

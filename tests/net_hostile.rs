@@ -9,8 +9,6 @@ use gwpool_harness::net::payload::Payload;
 use gwpool_harness::net::site::Site;
 use gwpool_harness::net::transfer::{Load, Progress, Transfer, download};
 use gwpool_harness::net::world::World;
-use std::io::Write;
-use std::process::Stdio;
 use std::time::Duration;
 
 /// Nothing is forwarded by the kernel, and what it thinks is out of place is dropped wherever it may look.
@@ -105,22 +103,7 @@ fn harden(gateway: &Gateway) -> Result<()> {
             .namespace
             .sysctl(&format!("net/ipv4/conf/{scope}/rp_filter"), "1")?;
     }
-    let mut command = gateway.namespace.command("nft");
-    let mut nft = command
-        .args(["-f", "-"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .context("starting nft")?;
-    nft.stdin
-        .take()
-        .context("nft has no input")?
-        .write_all(RULES.as_bytes())?;
-    anyhow::ensure!(
-        nft.wait()?.success(),
-        "nft refused the rules on {}",
-        gateway.name
-    );
-    Ok(())
+    gateway.namespace.nft(RULES)
 }
 
 /// Segments that any host has sent again.

@@ -48,9 +48,10 @@ reasons! {
     SelfDelivered "self_delivered" Carried "for this host as backend, given to the local stack";
     SelfReply "self_reply" Carried "this host's own answer as backend, on its way to the client";
     FromPeer "from_peer" Carried "another gateway chose this host: given to the local stack";
+    IcmpError "icmp_error" Carried "an ICMP error about a flow, translated for whom it concerns";
     NotIp "not_ip" Passed "neither IPv4 nor tagged: ARP, IPv6, LLDP and the like";
     VlanTagged "vlan_tagged" Passed "tagged: belongs to its VLAN interface";
-    OtherProtocol "other_protocol" Passed "IPv4, but neither TCP nor UDP";
+    OtherProtocol "other_protocol" Passed "IPv4, but neither TCP, UDP nor an ICMP error about a flow";
     Fragment "fragment" Passed "an IP fragment: left to the kernel";
     Malformed "malformed" Passed "header fields contradict each other: left to the kernel, which counts it";
     Truncated "truncated" Passed "the frame ends inside its headers: left to the kernel, which counts it";
@@ -59,6 +60,7 @@ reasons! {
     RouteOff "route_off" Passed "a new connection of a route that is switched off: for the local stack";
     SpoofedSource "spoofed_source" Dropped "the source is one of our own addresses, or comes in by the wrong interface";
     SpoofedPeer "spoofed_peer" Dropped "the source is a peer gateway's, but not on the network the peers share";
+    IcmpIgnored "icmp_ignored" Dropped "an ICMP error that claims a path MTU below 576";
     NoLiveBackend "no_live_backend" Dropped "the route has no backend to give the connection to";
     NoFreePort "no_free_port" Dropped "no source port was found free towards the backend";
     TableFull "table_full" Dropped "the flow table has no room";

@@ -20,34 +20,35 @@ pub struct Ends {
     listens: bool,
 }
 
-/// Knows the packet's two addresses, or says why it goes no further.
+/// Knows a packet's two addresses, or says why it goes no further.
 ///
 /// # Errors
 /// [`Reason::NotOurs`], [`Reason::SpoofedSource`], [`Reason::SpoofedPeer`].
 #[inline(always)]
 pub fn ends<F: Family, W: World<F>>(
     world: &W,
-    parsed: &Parsed<F::Address>,
+    source: F::Address,
+    destination: F::Address,
 ) -> Result<Ends, Reason> {
-    let destination = world.address(&parsed.key.destination).unwrap_or_default();
+    let to = world.address(&destination).unwrap_or_default();
     // What no host can have as its source is a martian: the kernel's to drop and count.
-    if destination.flags & Address::OWN == 0 || !F::unicast(parsed.key.source) {
+    if to.flags & Address::OWN == 0 || !F::unicast(source) {
         return Err(Reason::NotOurs);
     }
-    let source = world.address(&parsed.key.source).unwrap_or_default();
-    if source.flags & Address::OWN != 0 {
+    let from = world.address(&source).unwrap_or_default();
+    if from.flags & Address::OWN != 0 {
         return Err(Reason::SpoofedSource);
     }
-    let from_peer = source.flags & Address::PEER != 0;
-    if from_peer && source.interface != world.interface() {
+    let from_peer = from.flags & Address::PEER != 0;
+    if from_peer && from.interface != world.interface() {
         return Err(Reason::SpoofedPeer);
     }
-    if misplaced::<F, W>(world, parsed.key.source) {
+    if misplaced::<F, W>(world, source) {
         return Err(Reason::SpoofedSource);
     }
     Ok(Ends {
         from_peer,
-        listens: destination.flags & Address::LISTEN != 0,
+        listens: to.flags & Address::LISTEN != 0,
     })
 }
 

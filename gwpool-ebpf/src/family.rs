@@ -34,6 +34,8 @@ pub struct Network<A> {
 
 /// An address family.
 pub trait Family {
+    /// The number of the family's ICMP in its protocol field.
+    const ICMP: u8;
     /// An address, network order.
     type Address: Copy + PartialEq + Default;
 
@@ -43,14 +45,20 @@ pub trait Family {
     /// [`Reason::Truncated`] or [`Reason::Malformed`].
     fn read<P: Packet>(packet: &mut P) -> Result<Network<Self::Address>, Reason>;
 
-    /// Writes both addresses and takes one from the TTL if `hop`, header checksum included.
+    /// Reads the header at `at` of a packet that an ICMP error quotes, which may end soon after it.
+    ///
+    /// # Errors
+    /// As `read`.
+    fn quoted<P: Packet>(packet: &mut P, at: usize) -> Result<Network<Self::Address>, Reason>;
+
+    /// Writes both addresses of the header at `at` and takes one from the TTL if `hop`, header checksum included.
     ///
     /// # Errors
     /// [`Reason::Truncated`], which cannot be after `read`.
     fn write<P: Packet>(
         packet: &mut P,
-        source: Self::Address,
-        destination: Self::Address,
+        at: usize,
+        ends: (Self::Address, Self::Address),
         address_delta: u16,
         hop: bool,
     ) -> Result<(), Reason>;
@@ -91,48 +99,65 @@ plain!(Ipv4Header = 20);
 /// More-fragments flag and fragment offset (RFC 791 3.1); the "don't fragment" flag is left out.
 const FRAGMENT_BITS: u16 = 0x3fff;
 
+impl Ipv4Header {
+    /// What the header at `at` says by itself.
+    #[inline(always)]
+    fn network(&self, at: usize) -> Result<Network<V4>, Reason> {
+        // The mask is what lets the verifier bound every later access: 0..=60.
+        let header_length = ((self.version_ihl as usize) << 2) & 0x3c;
+        if self.version_ihl >> 4 != 4 || header_length < size_of::<Ipv4Header>() {
+            return Err(Reason::Malformed);
+        }
+        Ok(Network {
+            source: self.source,
+            destination: self.destination,
+            protocol: self.protocol,
+            ttl: self.ttl,
+            tos: self.tos,
+            fragment: u16::from_be_bytes(self.fragment) & FRAGMENT_BITS != 0,
+            l4: at + header_length,
+            total: u16::from_be_bytes(self.total) as u32,
+        })
+    }
+}
+
 impl Family for Ipv4 {
+    const ICMP: u8 = 1;
     type Address = V4;
 
     #[inline(always)]
     fn read<P: Packet>(packet: &mut P) -> Result<Network<V4>, Reason> {
         let header = *packet.at::<Ipv4Header>(L3)?;
-        // The mask is what lets the verifier bound every later access: 0..=60.
-        let header_length = ((header.version_ihl as usize) << 2) & 0x3c;
-        if header.version_ihl >> 4 != 4 || header_length < 20 {
-            return Err(Reason::Malformed);
-        }
-        let mut total = u16::from_be_bytes(header.total) as u32;
-        if total == 0 && packet.segments() > 1 {
+        let mut network = header.network(L3)?;
+        let header_length = network.l4 - L3;
+        packet.bring(network.l4 + 20);
+        if network.total == 0 && packet.segments() > 1 {
             // BIG TCP: the length does not fit and is left out (net/ipv4: iph_totlen).
-            total = (packet.length() - L3) as u32;
+            network.total = (packet.length() - L3) as u32;
         }
-        if (total as usize) < header_length || total as usize + L3 > packet.length() {
+        let total = network.total as usize;
+        if total < header_length || total + L3 > packet.length() {
             return Err(Reason::Malformed);
         }
-        Ok(Network {
-            source: header.source,
-            destination: header.destination,
-            protocol: header.protocol,
-            ttl: header.ttl,
-            tos: header.tos,
-            fragment: u16::from_be_bytes(header.fragment) & FRAGMENT_BITS != 0,
-            l4: L3 + header_length,
-            total,
-        })
+        Ok(network)
+    }
+
+    #[inline(always)]
+    fn quoted<P: Packet>(packet: &mut P, at: usize) -> Result<Network<V4>, Reason> {
+        let header = *packet.at::<Ipv4Header>(at)?;
+        header.network(at)
     }
 
     #[inline(always)]
     fn write<P: Packet>(
         packet: &mut P,
-        source: V4,
-        destination: V4,
+        at: usize,
+        ends: (V4, V4),
         address_delta: u16,
         hop: bool,
     ) -> Result<(), Reason> {
-        let header = packet.at::<Ipv4Header>(L3)?;
-        header.source = source;
-        header.destination = destination;
+        let header = packet.at::<Ipv4Header>(at)?;
+        (header.source, header.destination) = ends;
         let mut delta = address_delta;
         if hop {
             let before = checksum::word([header.ttl, header.protocol]);

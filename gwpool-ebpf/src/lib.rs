@@ -14,6 +14,7 @@ pub mod checksum;
 pub mod classify;
 pub mod family;
 pub mod flow;
+pub mod icmp;
 pub mod lifetime;
 pub mod next_hop;
 pub mod packet;
@@ -79,7 +80,11 @@ fn forward<F: Family, P: Packet, W: World<F>>(
     packet: &mut P,
     world: &mut W,
 ) -> Result<Verdict<F::Address>, Reason> {
-    let parsed = parse::parse::<F, P>(packet)?;
+    let network = F::read(packet)?;
+    if network.protocol == F::ICMP {
+        return icmp::ingress::<F, P, W>(packet, world, &network);
+    }
+    let parsed = parse::parse::<F, P>(packet, &network)?;
     let mut found = Found::none();
     if !flow::established::<F, W>(world, &parsed, &mut found) {
         first::<F, P, W>(packet, world, &parsed, &mut found)?;
@@ -120,7 +125,7 @@ fn first<F: Family, P: Packet, W: World<F>>(
     parsed: &Parsed<F::Address>,
     found: &mut Found<F, W>,
 ) -> Result<(), Reason> {
-    let ends = classify::ends::<F, W>(world, parsed)?;
+    let ends = classify::ends::<F, W>(world, parsed.key.source, parsed.key.destination)?;
     if flow::embryonic::<F, W, P>(packet, world, parsed, found)?
         || flow::established::<F, W>(world, parsed, found)
     {
@@ -165,7 +170,11 @@ fn reply<F: Family, P: Packet, W: World<F>>(
     packet: &mut P,
     world: &mut W,
 ) -> Result<Verdict<F::Address>, Reason> {
-    let parsed = parse::parse::<F, P>(packet)?;
+    let network = F::read(packet)?;
+    if network.protocol == F::ICMP {
+        return icmp::egress::<F, P, W>(packet, world, &network);
+    }
+    let parsed = parse::parse::<F, P>(packet, &network)?;
     let mut found = Found::none();
     let known = flow::established::<F, W>(world, &parsed, &mut found)
         || flow::embryonic::<F, W, P>(packet, world, &parsed, &mut found)?;

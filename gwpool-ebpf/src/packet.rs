@@ -31,6 +31,13 @@ pub trait Packet {
     /// [`Reason::Truncated`]: the frame (or what of it can be reached) ends before them.
     fn at<T: Plain>(&mut self, offset: usize) -> Result<&mut T, Reason>;
 
+    /// Brings the first `bytes` of the frame within reach of `at`, if the frame has them: at TC the rest of a packet
+    /// may lie in fragments.
+    #[inline(always)]
+    fn bring(&mut self, bytes: usize) {
+        let _ = bytes;
+    }
+
     /// Bytes of the frame, Ethernet header included.
     fn length(&self) -> usize;
 

@@ -102,13 +102,15 @@ struct UdpHeader {
 }
 plain!(UdpHeader = 8);
 
-/// Reads the packet's headers.
+/// Reads the transport header after `network`.
 ///
 /// # Errors
 /// The reason why it is none of ours; nothing has been written.
 #[inline(always)]
-pub fn parse<F: Family, P: Packet>(packet: &mut P) -> Result<Parsed<F::Address>, Reason> {
-    let network = F::read(packet)?;
+pub fn parse<F: Family, P: Packet>(
+    packet: &mut P,
+    network: &Network<F::Address>,
+) -> Result<Parsed<F::Address>, Reason> {
     if network.protocol != TCP && network.protocol != UDP {
         return Err(Reason::OtherProtocol);
     }
@@ -116,9 +118,9 @@ pub fn parse<F: Family, P: Packet>(packet: &mut P) -> Result<Parsed<F::Address>,
         return Err(Reason::Fragment);
     }
     let (ports, flags) = if network.protocol == TCP {
-        transport_tcp(packet, &network)?
+        transport_tcp(packet, network)?
     } else {
-        transport_udp(packet, &network)?
+        transport_udp(packet, network)?
     };
     Ok(Parsed {
         key: FlowKey {

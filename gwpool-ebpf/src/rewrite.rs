@@ -27,13 +27,8 @@ pub fn apply<F: Family, P: Packet>(
         rewrite.port_delta,
         protocol == UDP,
     )?;
-    F::write(
-        packet,
-        rewrite.source,
-        rewrite.destination,
-        rewrite.address_delta,
-        hop,
-    )?;
+    let ends = (rewrite.source, rewrite.destination);
+    F::write(packet, L3, ends, rewrite.address_delta, hop)?;
     let ports = packet.at::<Ports>(parsed.l4)?;
     ports.source = rewrite.source_port;
     ports.destination = rewrite.destination_port;

@@ -68,6 +68,8 @@ pub struct Expected {
     pub frame: Option<Frame>,
     /// Sent by way of the kernel's neighbour resolution, which writes the Ethernet addresses after us.
     pub resolved_later: bool,
+    /// It leaves by an interface at ingress.
+    pub sent: bool,
 }
 
 /// Every case of `tests/cases`, in the order of their names.
@@ -259,6 +261,7 @@ fn expectation(line: &str) -> Result<Step> {
         reason: None,
         frame: None,
         resolved_later: false,
+        sent: false,
     };
     if word != "unfinished" {
         let known = Reason::ALL.iter().find(|reason| reason.name() == word);
@@ -271,12 +274,21 @@ fn expectation(line: &str) -> Result<Step> {
         }
         None => rest,
     };
+    let rest = match rest.strip_prefix("local ") {
+        Some(rest) => rest,
+        None => {
+            expected.sent = matches!(
+                expected.reason,
+                Some(Reason::ToBackend | Reason::ToClient | Reason::IcmpError)
+            );
+            rest
+        }
+    };
     if !rest.is_empty() {
         let (interface, frame) = located(rest)?;
-        let sent = matches!(expected.reason, Some(Reason::ToBackend | Reason::ToClient));
         // The Ethernet addresses of the next hop, once the frame is ours to send.
         let next = (bed::next_mac(frame.destination()), bed::own_mac(interface));
-        expected.frame = Some(if sent {
+        expected.frame = Some(if expected.sent {
             frame.via(next.0, next.1)
         } else {
             frame

@@ -22,10 +22,12 @@ pub struct Frame {
     flags: u8,
     settings: Vec<(String, u32)>,
     raw: Option<Vec<u8>>,
+    /// An ICMP error: type, code, and the packet it quotes.
+    error: Option<(u8, u8, Box<Frame>)>,
 }
 
 /// What a frame's text may set, with what it is otherwise.
-const SETTINGS: [(&str, u32); 14] = [
+const SETTINGS: [(&str, u32); 16] = [
     ("seq", 1),
     ("ack", 0),
     ("ttl", 64),
@@ -40,11 +42,16 @@ const SETTINGS: [(&str, u32); 14] = [
     ("ihl", 0),
     ("pad", 0),
     ("cut", 0),
+    ("mtu", 0),
+    ("quote", 28),
 ];
 
 impl Frame {
     /// Reads a frame's text.
     pub fn parse(text: &str) -> Result<Frame> {
+        if let Some(error) = text.strip_prefix("error ") {
+            return Frame::error(error);
+        }
         let mut words = text.split_whitespace();
         let kind = words.next().context("wanted a frame, found nothing")?;
         if kind == "raw" {
@@ -70,6 +77,7 @@ impl Frame {
             flags: 0,
             settings: Vec::new(),
             raw: None,
+            error: None,
         };
         for word in words {
             match word.split_once('=') {
@@ -95,7 +103,26 @@ impl Frame {
             flags: 0,
             settings: Vec::new(),
             raw: Some(bytes.with_context(|| format!("wanted hex digits, found {hex:?}"))?),
+            error: None,
         })
+    }
+
+    /// `TYPE/CODE SOURCE > DESTINATION [settings] quoting FRAME`.
+    fn error(text: &str) -> Result<Frame> {
+        let (outer, quoted) = text
+            .split_once(" quoting ")
+            .context("wanted `quoting FRAME`")?;
+        let (kind, outer) = outer
+            .split_once(' ')
+            .context("wanted TYPE/CODE and addresses")?;
+        let (kind, code) = kind.split_once('/').context("wanted TYPE/CODE")?;
+        let mut frame = Frame::parse(&format!("icmp {outer}"))?;
+        frame.error = Some((
+            kind.parse()?,
+            code.parse()?,
+            Box::new(Frame::parse(quoted)?),
+        ));
+        Ok(frame)
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
@@ -160,6 +187,20 @@ impl Frame {
     }
 
     fn transport(&self) -> Vec<u8> {
+        if let Some((kind, code, quoted)) = &self.error {
+            let mut bytes = vec![*kind, *code, 0, 0, 0, 0];
+            bytes.extend((self.get("mtu") as u16).to_be_bytes());
+            bytes.extend(
+                quoted
+                    .bytes()
+                    .iter()
+                    .skip(14)
+                    .take(self.get("quote") as usize),
+            );
+            let check = checksum(&bytes);
+            bytes[2..4].copy_from_slice(&check.to_be_bytes());
+            return bytes;
+        }
         let payload: Vec<u8> = (0..self.get("len")).map(|index| index as u8).collect();
         let mut bytes = Vec::new();
         if self.protocol == 1 {

@@ -34,7 +34,7 @@ const fn mutant(
 }
 
 /// All that are tried; the first changes nothing, and nobody may object to it.
-pub const ALL: [Mutant; 15] = [
+pub const ALL: [Mutant; 16] = [
     mutant(
         "nothing",
         "lib.rs",
@@ -75,8 +75,8 @@ pub const ALL: [Mutant; 15] = [
     mutant(
         "own source accepted",
         "classify.rs",
-        "source.flags & Address::OWN != 0",
-        "source.flags & Address::OWN > 1",
+        "from.flags & Address::OWN != 0",
+        "from.flags & Address::OWN > 1",
     ),
     mutant(
         "peers are clients",
@@ -113,6 +113,12 @@ pub const ALL: [Mutant; 15] = [
         "snat.rs",
         "is_self || outside",
         "is_self || outside || attempt == 0",
+    ),
+    mutant(
+        "an error's sum forgets the quote's",
+        "icmp.rs",
+        "checksum::add(ports, inner)",
+        "ports",
     ),
     mutant(
         "box sources from anywhere",

@@ -51,6 +51,7 @@ pub fn packet(random: &mut Random, state: &State, ingress: Hook) -> Result<Met> 
         None
     };
     let (hook, interface, text) = match key {
+        Some((key, flow)) if random.below(8) == 0 => quoted(random, &key, &flow, ingress),
         Some((key, flow)) => continued(random, state, &key, &flow, ingress),
         None => blue(random, ingress),
     };
@@ -119,6 +120,53 @@ fn continued(
     };
     let text = describe(random, key, flags, ack);
     (hook, interface, text)
+}
+
+/// An ICMP error that quotes what was sent by this entry's rewrite: from the other side of the flow.
+fn quoted(
+    random: &mut Random,
+    key: &FlowKey<V4>,
+    flow: &Flow<V4>,
+    ingress: Hook,
+) -> (Hook, u32, String) {
+    let from_backend = flow.flags & Flow::<V4>::BACKEND_SIDE != 0;
+    let local = flow.flags & Flow::<V4>::LOCAL != 0;
+    let hook = if local && !from_backend && random.below(4) != 0 {
+        Hook::Egress
+    } else {
+        ingress
+    };
+    let interface = if from_backend || local {
+        GATEWAY_NETWORK
+    } else {
+        BOX_NETWORK
+    };
+    let (source, destination) = (flow.rewrite.source, flow.rewrite.destination);
+    let sent = FlowKey {
+        source,
+        destination,
+        source_port: flow.rewrite.source_port,
+        destination_port: flow.rewrite.destination_port,
+        ..*key
+    };
+    let sender = random.one(&[
+        Ipv4Addr::from(destination),
+        Ipv4Addr::new(10, 9, 0, 254),
+        Ipv4Addr::new(192, 168, 1, 3),
+    ]);
+    let kind = random.one(&["3/3", "3/4", "11/0", "12/0", "5/1", "8/0"]);
+    let (quote, mtu, ttl) = (
+        random.one(&[20, 28, 40, 60, 200]),
+        random.one(&[0, 575, 576, 1400]),
+        random.one(&[1, 64]),
+    );
+    let inner = describe(random, &sent, "A", 7);
+    let outer = format!("{sender} > {}", Ipv4Addr::from(source));
+    (
+        hook,
+        interface,
+        format!("error {kind} {outer} quote={quote} mtu={mtu} ttl={ttl} quoting {inner}"),
+    )
 }
 
 fn describe(random: &mut Random, key: &FlowKey<V4>, flags: &str, ack: u32) -> String {

@@ -60,6 +60,8 @@ impl Sent {
             None => Action::Unfinished,
             Some(reason) if reason.fate() == Fate::Dropped => Action::Drop,
             Some(Reason::ToBackend | Reason::ToClient) => Action::Send,
+            // Sent on, unless it was this host's stack that it concerns or comes from.
+            Some(Reason::IcmpError) if expected.sent => Action::Send,
             Some(_) => Action::Pass,
         };
         ensure!(

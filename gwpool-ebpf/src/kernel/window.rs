@@ -13,8 +13,8 @@ use gwpool_common::reason::Reason;
 use gwpool_ebpf::family::L3;
 use gwpool_ebpf::packet::{Packet, Plain};
 
-/// Ethernet, the longest IPv4 header, TCP without options: what the pipeline reads and writes.
-const HEADERS: u32 = L3 as u32 + 60 + 20;
+/// Ethernet, IPv4 and TCP without options: what nearly every packet is read by.
+const HEADERS: usize = L3 + 20 + 20;
 
 /// A frame at XDP: every checksum in it is finished.
 pub struct XdpWindow(*mut xdp_md);
@@ -108,7 +108,7 @@ impl TcWindow {
     pub fn new(context: &TcContext) -> Self {
         let skb = context.skb.skb;
         // SAFETY: the kernel hands a valid context to the program.
-        let (start, end, length) = unsafe { ((*skb).data, (*skb).data_end, (*skb).len) };
+        let length = unsafe { (*skb).len };
         // Read here, once: from branches LLVM makes of it one load through a computed pointer, which the verifier
         // refuses ("dereference of modified ctx ptr").
         // SAFETY: as above.
@@ -118,15 +118,10 @@ impl TcWindow {
                 core::ptr::read_volatile(&raw const (*skb).gso_size),
             )
         };
-        let wanted = if length < HEADERS { length } else { HEADERS };
-        if end.wrapping_sub(start) < wanted {
-            // SAFETY: as above. If it fails the headers stay out of reach and the packet counts as truncated.
-            unsafe { bpf_skb_pull_data(skb, wanted) };
-        }
-        TcWindow {
-            skb,
-            segments: segments(length, count, size),
-        }
+        let segments = segments(length, count, size);
+        let mut window = TcWindow { skb, segments };
+        window.bring(HEADERS);
+        window
     }
 
     /// The interface it is on: comes in by, or leaves by.
@@ -166,6 +161,22 @@ impl Packet for TcWindow {
     fn tagged(&self) -> bool {
         // SAFETY: as in `at`.
         unsafe { (*self.skb).vlan_present != 0 }
+    }
+
+    #[inline(always)]
+    fn bring(&mut self, bytes: usize) {
+        // SAFETY: as in `at`.
+        let (start, end, length) =
+            unsafe { ((*self.skb).data, (*self.skb).data_end, (*self.skb).len) };
+        let wanted = if length < bytes as u32 {
+            length
+        } else {
+            bytes as u32
+        };
+        if end.wrapping_sub(start) < wanted {
+            // SAFETY: as above. If it fails the bytes stay out of reach and the packet counts as truncated.
+            unsafe { bpf_skb_pull_data(self.skb, wanted) };
+        }
     }
 
     /// The kernel knows whether the sum is finished, partial (then only the pseudo header is in it, and ports do not

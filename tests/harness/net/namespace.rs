@@ -83,6 +83,25 @@ impl Namespace {
         })?
     }
 
+    /// Loads a rule set.
+    pub fn nft(&self, rules: &str) -> Result<()> {
+        let mut command = self.command("nft");
+        let mut nft = command
+            .args(["-f", "-"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .context("starting nft")?;
+        let mut input = nft.stdin.take().context("nft has no input")?;
+        input.write_all(rules.as_bytes())?;
+        drop(input);
+        anyhow::ensure!(
+            nft.wait()?.success(),
+            "nft refused the rules in {}",
+            self.name
+        );
+        Ok(())
+    }
+
     /// Runs `work` in a thread that has entered; a panic inside comes out here.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
         std::thread::scope(|scope| {

@@ -1,0 +1,249 @@
+//! Beside the walk: ICMP errors about a flow, from routers and hosts on either side (RFC 792, RFC 5508 4.1).
+//!
+//! An error quotes the packet it is about, as we have sent it. The quote read backwards is the key of the flow's other
+//! direction, whose rewrite says who must hear of it and what the packet was before us. The flow itself is not
+//! touched: an error neither refreshes nor ends it. What quotes no flow is the kernel's.
+
+use crate::checksum;
+use crate::classify;
+use crate::family::{Family, Network};
+use crate::packet::{Packet, Sum};
+use crate::parse::{Ports, TCP, UDP, checksum_offset};
+use crate::plain;
+use crate::world::{Lookup, Way, World};
+use crate::{Verdict, rewrite};
+use gwpool_common::flow::{Flow, FlowKey, Rewrite};
+use gwpool_common::reason::Reason;
+
+/// The part of ICMP's header that errors share.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Header {
+    kind: u8,
+    code: u8,
+    check: [u8; 2],
+    unused: [u8; 2],
+    mtu: [u8; 2],
+}
+plain!(Header = 8);
+
+/// The types that are errors: unreachable, source quench, time exceeded, parameter problem (RFC 792).
+const UNREACHABLE: u8 = 3;
+const ERRORS: [u8; 4] = [UNREACHABLE, 4, 11, 12];
+/// The code of an unreachable that says "fragmentation needed" (RFC 1191 4).
+const FRAGMENTATION_NEEDED: u8 = 4;
+/// A path MTU below this is no router's honest word: IPv4's smallest reassembly buffer (RFC 791 3.2).
+const MTU_MIN: u16 = 576;
+
+/// The packet an error quotes.
+struct Quote<A> {
+    /// Where its header begins.
+    at: usize,
+    network: Network<A>,
+    ports: Ports,
+}
+
+impl<A: Copy> Quote<A> {
+    /// The key of what comes back to it.
+    #[inline(always)]
+    fn answer(&self) -> FlowKey<A> {
+        FlowKey {
+            source: self.network.destination,
+            destination: self.network.source,
+            source_port: self.ports.destination,
+            destination_port: self.ports.source,
+            protocol: self.network.protocol,
+            pad: [0; 3],
+        }
+    }
+}
+
+/// An ICMP packet that came in.
+///
+/// # Errors
+/// [`Reason::OtherProtocol`] where it is none of a flow's errors, or why it ends here.
+#[inline(always)]
+pub fn ingress<F: Family, P: Packet, W: World<F>>(
+    packet: &mut P,
+    world: &mut W,
+    network: &Network<F::Address>,
+) -> Result<Verdict<F::Address>, Reason> {
+    let quote = quote::<F, P>(packet, network)?;
+    // An error is addressed to whom it quotes (RFC 1122 3.2.2), and may not be forged more easily than a packet.
+    if network.destination != quote.network.source {
+        return Err(Reason::OtherProtocol);
+    }
+    classify::ends::<F, W>(world, network.source, network.destination)?;
+    let flow = flow::<F, W>(world, &quote.answer()).ok_or(Reason::OtherProtocol)?;
+    if flow.flags & Flow::<F::Address>::LOCAL != 0 {
+        return local::<F, P>(packet, network, &quote, &flow.rewrite);
+    }
+    if network.ttl <= 1 {
+        return Err(Reason::TtlExpired);
+    }
+    let way = world.lookup(&Lookup {
+        source: flow.rewrite.source,
+        destination: flow.rewrite.destination,
+        source_port: [0; 2],
+        destination_port: [0; 2],
+        protocol: F::ICMP,
+        tos: network.tos,
+        length: network.total as u16,
+    })?;
+    if !world.resolves() && !crate::sendable(&way) {
+        return Ok(Verdict::Unfinished);
+    }
+    translate::<F, P>(packet, network, &quote, &flow.rewrite)?;
+    let ends = (flow.rewrite.source, flow.rewrite.destination);
+    let delta = change::<F>((network.source, network.destination), ends);
+    F::write(packet, crate::family::L3, ends, delta, true)?;
+    match way {
+        Way::Known(hop) => {
+            rewrite::address(packet, &hop)?;
+            Ok(Verdict::Transmit(Reason::IcmpError, hop))
+        }
+        Way::Unresolved { interface, gateway } => {
+            Ok(Verdict::Resolve(Reason::IcmpError, interface, gateway))
+        }
+    }
+}
+
+/// An ICMP packet that the local stack sends: about a client's packet whose port we have changed on its way in.
+///
+/// # Errors
+/// [`Reason::OtherProtocol`] where it is not: it leaves as it is.
+#[inline(always)]
+pub fn egress<F: Family, P: Packet, W: World<F>>(
+    packet: &mut P,
+    world: &mut W,
+    network: &Network<F::Address>,
+) -> Result<Verdict<F::Address>, Reason> {
+    let quote = quote::<F, P>(packet, network)?;
+    let flow = flow::<F, W>(world, &quote.answer()).ok_or(Reason::OtherProtocol)?;
+    if flow.flags & Flow::<F::Address>::LOCAL == 0 {
+        return Err(Reason::OtherProtocol);
+    }
+    local::<F, P>(packet, network, &quote, &flow.rewrite)
+}
+
+/// Between this host's stack and a client only a port may have changed, so only the quote does.
+#[inline(always)]
+fn local<F: Family, P: Packet>(
+    packet: &mut P,
+    network: &Network<F::Address>,
+    quote: &Quote<F::Address>,
+    rewrite: &Rewrite<F::Address>,
+) -> Result<Verdict<F::Address>, Reason> {
+    if rewrite.port_delta == 0 {
+        return Err(Reason::OtherProtocol);
+    }
+    translate::<F, P>(packet, network, quote, rewrite)?;
+    Ok(Verdict::Deliver(Reason::IcmpError))
+}
+
+/// Reads an error's quote: the IP header and the eight bytes after it that RFC 792 promises.
+#[inline(always)]
+fn quote<F: Family, P: Packet>(
+    packet: &mut P,
+    network: &Network<F::Address>,
+) -> Result<Quote<F::Address>, Reason> {
+    if network.fragment {
+        return Err(Reason::Fragment);
+    }
+    let at = network.l4 + size_of::<Header>();
+    packet.bring(at + 60 + 20);
+    let header = *packet.at::<Header>(network.l4)?;
+    if !ERRORS.contains(&header.kind) {
+        return Err(Reason::OtherProtocol);
+    }
+    let too_big = header.kind == UNREACHABLE && header.code == FRAGMENTATION_NEEDED;
+    if too_big && u16::from_be_bytes(header.mtu) < MTU_MIN {
+        return Err(Reason::IcmpIgnored);
+    }
+    let quoted = F::quoted(packet, at)?;
+    if quoted.fragment || quoted.protocol != TCP && quoted.protocol != UDP {
+        return Err(Reason::OtherProtocol);
+    }
+    let ports = *packet.at::<Ports>(quoted.l4)?;
+    Ok(Quote {
+        at,
+        network: quoted,
+        ports,
+    })
+}
+
+/// The flow under `key`, in either tier.
+#[inline(always)]
+fn flow<F: Family, W: World<F>>(
+    world: &mut W,
+    key: &FlowKey<F::Address>,
+) -> Option<Flow<F::Address>> {
+    if let Some(at) = world.established(key) {
+        return Some(world.flow(at));
+    }
+    let at = world.embryonic(key)?;
+    Some(world.embryo(at).flow)
+}
+
+/// Turns the quote into the packet that its sender knows, ICMP's own checksum following every byte.
+#[inline(always)]
+fn translate<F: Family, P: Packet>(
+    packet: &mut P,
+    network: &Network<F::Address>,
+    quote: &Quote<F::Address>,
+    rewrite: &Rewrite<F::Address>,
+) -> Result<(), Reason> {
+    // What we had sent was the answer's mirror image; so is what its sender had sent.
+    let ends = (rewrite.destination, rewrite.source);
+    let addresses = change::<F>((quote.network.source, quote.network.destination), ends);
+    let (from, to) = (rewrite.destination_port, rewrite.source_port);
+    let before = checksum::word(quote.ports.source) + checksum::word(quote.ports.destination);
+    let ports = checksum::delta(before, checksum::word(from) + checksum::word(to));
+
+    let inner =
+        quoted_sum::<P, F::Address>(packet, network, quote, checksum::add(addresses, ports));
+    F::write(packet, quote.at, ends, addresses, false)?;
+    *packet.at::<Ports>(quote.network.l4)? = Ports {
+        source: from,
+        destination: to,
+    };
+    // The quoted IP header sums to the same as before: its own checksum has followed its addresses.
+    let header = packet.at::<Header>(network.l4)?;
+    let check = u16::from_ne_bytes(header.check);
+    header.check = checksum::patch(check, checksum::add(ports, inner)).to_ne_bytes();
+    Ok(())
+}
+
+/// Corrects the quoted transport checksum, if the quote reaches that far and has one; what that adds to ICMP's sum.
+#[inline(always)]
+fn quoted_sum<P: Packet, A>(
+    packet: &mut P,
+    network: &Network<A>,
+    quote: &Quote<A>,
+    delta: u16,
+) -> u16 {
+    let at = quote.network.l4 + checksum_offset(quote.network.protocol);
+    if at + size_of::<Sum>() > crate::family::L3 + network.total as usize {
+        return 0;
+    }
+    let Ok(field) = packet.at::<Sum>(at) else {
+        return 0;
+    };
+    let old = u16::from_ne_bytes(field.0);
+    let optional = quote.network.protocol == UDP;
+    if optional && old == 0 {
+        return 0;
+    }
+    let mut new = checksum::patch(old, delta);
+    if optional && new == 0 {
+        new = 0xffff;
+    }
+    field.0 = new.to_ne_bytes();
+    checksum::delta(old as u32, new as u32)
+}
+
+/// The delta between two pairs of addresses.
+#[inline(always)]
+fn change<F: Family>(old: (F::Address, F::Address), new: (F::Address, F::Address)) -> u16 {
+    checksum::delta(F::sum(old.0) + F::sum(old.1), F::sum(new.0) + F::sum(new.1))
+}
