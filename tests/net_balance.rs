@@ -5,11 +5,16 @@
 use anyhow::Result;
 use gwpool_harness::net::client::Answer;
 use gwpool_harness::net::fabric::Datapath;
+use gwpool_harness::net::wait::wait_until;
 use gwpool_harness::net::world::World;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Connections of each test: a multiple of the backends.
 const CONNECTIONS: usize = 300;
+
+/// How long the last FIN may take.
+const SETTLED: Duration = Duration::from_secs(10);
 
 type Shares = BTreeMap<String, u64>;
 
@@ -41,6 +46,17 @@ fn thirds_one_after_the_other(datapath: Datapath) -> Result<()> {
         0,
         "no other route was asked"
     );
+    wait_until("no flow to be active any more", SETTLED, || {
+        let route = gateway
+            .stats()
+            .and_then(|stats| Ok(stats.route(&route.name)?.clone()));
+        route.is_ok_and(|route| {
+            route
+                .backends
+                .iter()
+                .all(|backend| backend.flows_active == 0)
+        })
+    })?;
     for answer in answers
         .iter()
         .filter(|answer| answer.backend != gateway.name)

@@ -54,6 +54,8 @@ pub struct Backend {
     pub name: String,
     /// Connections given to it.
     pub connections_total: u64,
+    /// Connections that neither side has reset nor both have closed.
+    pub flows_active: u64,
 }
 
 impl Stats {
