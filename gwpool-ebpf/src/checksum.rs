@@ -43,6 +43,19 @@ pub const fn patch(check: u16, delta: u16) -> u16 {
     !fold(!check as u32 + delta as u32)
 }
 
+/// The TCP or UDP checksum field after `delta`. `optional`: 0 says "none" and stays, and a sum of 0 is written as
+/// 0xffff (RFC 768).
+#[inline(always)]
+pub const fn corrected(check: u16, delta: u16, optional: bool) -> u16 {
+    if optional && check == 0 {
+        return 0;
+    }
+    match patch(check, delta) {
+        0 if optional => 0xffff,
+        sum => sum,
+    }
+}
+
 /// The sum of a word that lies in memory as these two bytes.
 #[inline(always)]
 pub const fn word(bytes: [u8; 2]) -> u32 {

@@ -1,6 +1,6 @@
 //! Second stage, only for packets that no established flow has taken: is it for us, is it genuine, which route?
 //!
-//! The order is the order of DESIGN's table: what is not addressed to this host is none of ours whatever it carries;
+//! In this order: what is not addressed to this host is none of ours whatever it carries;
 //! a forged source ends here before any table learns of it; then the peers' rule; then the route.
 
 use crate::family::Family;

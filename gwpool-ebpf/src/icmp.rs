@@ -230,14 +230,7 @@ fn quoted_sum<P: Packet, A>(
         return 0;
     };
     let old = u16::from_ne_bytes(field.0);
-    let optional = quote.network.protocol == UDP;
-    if optional && old == 0 {
-        return 0;
-    }
-    let mut new = checksum::patch(old, delta);
-    if optional && new == 0 {
-        new = 0xffff;
-    }
+    let new = checksum::corrected(old, delta, quote.network.protocol == UDP);
     field.0 = new.to_ne_bytes();
     checksum::delta(old as u32, new as u32)
 }

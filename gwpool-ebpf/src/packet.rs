@@ -60,16 +60,10 @@ pub trait Packet {
         port_delta: u16,
         optional: bool,
     ) -> Result<(), Reason> {
+        let delta = checksum::add(address_delta, port_delta);
         let field = self.at::<Sum>(offset)?;
-        let old = u16::from_ne_bytes(field.0);
-        if optional && old == 0 {
-            return Ok(());
-        }
-        let mut new = checksum::patch(old, checksum::add(address_delta, port_delta));
-        if optional && new == 0 {
-            new = 0xffff;
-        }
-        field.0 = new.to_ne_bytes();
+        let sum = checksum::corrected(u16::from_ne_bytes(field.0), delta, optional);
+        field.0 = sum.to_ne_bytes();
         Ok(())
     }
 }

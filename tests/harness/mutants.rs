@@ -86,9 +86,9 @@ pub const ALL: [Mutant; 16] = [
     ),
     mutant(
         "udp without a sum gets one",
-        "packet.rs",
-        "if optional && old == 0",
-        "if optional && old == 1",
+        "checksum.rs",
+        "if optional && check == 0",
+        "if optional && check == 1",
     ),
     mutant(
         "a refusal leaves the embryo",
