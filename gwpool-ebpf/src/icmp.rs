@@ -4,14 +4,14 @@
 //! direction, whose rewrite says who must hear of it and what the packet was before us. The flow itself is not
 //! touched: an error neither refreshes nor ends it. What quotes no flow is the kernel's.
 
+use crate::Verdict;
 use crate::checksum;
 use crate::classify;
 use crate::family::{Family, Network};
 use crate::packet::{Packet, Sum};
 use crate::parse::{Ports, TCP, UDP, checksum_offset};
 use crate::plain;
-use crate::world::{Lookup, Way, World};
-use crate::{Verdict, rewrite};
+use crate::world::{Lookup, World};
 use gwpool_common::flow::{Flow, FlowKey, Rewrite};
 use gwpool_common::reason::Reason;
 
@@ -95,17 +95,10 @@ pub fn ingress<F: Family, P: Packet, W: World<F>>(
     }
     translate::<F, P>(packet, network, &quote, &flow.rewrite)?;
     let ends = (flow.rewrite.source, flow.rewrite.destination);
-    let delta = change::<F>((network.source, network.destination), ends);
+    let before = F::sum(network.source) + F::sum(network.destination);
+    let delta = checksum::delta(before, F::sum(ends.0) + F::sum(ends.1));
     F::write(packet, crate::family::L3, ends, delta, true)?;
-    match way {
-        Way::Known(hop) => {
-            rewrite::address(packet, &hop)?;
-            Ok(Verdict::Transmit(Reason::IcmpError, hop))
-        }
-        Way::Unresolved { interface, gateway } => {
-            Ok(Verdict::Resolve(Reason::IcmpError, interface, gateway))
-        }
-    }
+    crate::leave(packet, way, Reason::IcmpError)
 }
 
 /// An ICMP packet that the local stack sends: about a client's packet whose port we have changed on its way in.
@@ -193,19 +186,16 @@ fn translate<F: Family, P: Packet>(
     quote: &Quote<F::Address>,
     rewrite: &Rewrite<F::Address>,
 ) -> Result<(), Reason> {
-    // What we had sent was the answer's mirror image; so is what its sender had sent.
+    // What we had sent was the answer's mirror image; so is what its sender had sent. Mirrored ends sum to the same:
+    // the flow's stored deltas hold for the quote, too.
     let ends = (rewrite.destination, rewrite.source);
-    let addresses = change::<F>((quote.network.source, quote.network.destination), ends);
-    let (from, to) = (rewrite.destination_port, rewrite.source_port);
-    let before = checksum::word(quote.ports.source) + checksum::word(quote.ports.destination);
-    let ports = checksum::delta(before, checksum::word(from) + checksum::word(to));
-
-    let inner =
-        quoted_sum::<P, F::Address>(packet, network, quote, checksum::add(addresses, ports));
+    let (addresses, ports) = (rewrite.address_delta, rewrite.port_delta);
+    let delta = checksum::add(addresses, ports);
+    let inner = quoted_sum::<P, F::Address>(packet, network, quote, delta);
     F::write(packet, quote.at, ends, addresses, false)?;
     *packet.at::<Ports>(quote.network.l4)? = Ports {
-        source: from,
-        destination: to,
+        source: rewrite.destination_port,
+        destination: rewrite.source_port,
     };
     // The quoted IP header sums to the same as before: its own checksum has followed its addresses.
     let header = packet.at::<Header>(network.l4)?;
@@ -233,10 +223,4 @@ fn quoted_sum<P: Packet, A>(
     let new = checksum::corrected(old, delta, quote.network.protocol == UDP);
     field.0 = new.to_ne_bytes();
     checksum::delta(old as u32, new as u32)
-}
-
-/// The delta between two pairs of addresses.
-#[inline(always)]
-fn change<F: Family>(old: (F::Address, F::Address), new: (F::Address, F::Address)) -> u16 {
-    checksum::delta(F::sum(old.0) + F::sum(old.1), F::sum(new.0) + F::sum(new.1))
 }

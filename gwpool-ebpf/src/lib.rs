@@ -108,6 +108,12 @@ fn forward<F: Family, P: Packet, W: World<F>>(
         Side::Client => Reason::ToBackend,
         Side::Backend => Reason::ToClient,
     };
+    leave(packet, way, reason)
+}
+
+/// The way out of a rewritten packet: addressed to its next hop, if the kernel need not resolve it first.
+#[inline(always)]
+fn leave<P: Packet, A>(packet: &mut P, way: Way<A>, reason: Reason) -> Result<Verdict<A>, Reason> {
     match way {
         Way::Known(hop) => {
             rewrite::address(packet, &hop)?;

@@ -114,16 +114,8 @@ pub fn refuse_too_many(plan: &Plan, at: &Place, findings: &Findings) {
     ];
     for (what, found, most, advice) in counts {
         if found as u64 > u64::from(most) {
-            let (what, most, advice) = (what.to_owned(), u64::from(most), advice.to_owned());
-            findings.error(
-                at,
-                Cause::TooMany {
-                    what,
-                    found,
-                    most,
-                    advice,
-                },
-            );
+            let most = u64::from(most);
+            findings.error(at, Cause::too_many(what, found, most, advice));
         }
     }
 }

@@ -174,6 +174,22 @@ impl Cause {
             advice,
         }
     }
+
+    /// [`Cause::TooMany`].
+    pub fn too_many(
+        what: impl Into<String>,
+        found: usize,
+        most: u64,
+        advice: impl Into<String>,
+    ) -> Cause {
+        let (what, advice) = (what.into(), advice.into());
+        Cause::TooMany {
+            what,
+            found,
+            most,
+            advice,
+        }
+    }
 }
 
 fn then(advice: &str) -> String {

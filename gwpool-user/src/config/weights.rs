@@ -141,18 +141,9 @@ fn look_at_cycle(route: &str, backends: &[Backend], at: &Place, findings: &Findi
         let what = format!(
             "turns in a cycle of the route `{route}` (the sum of its weights, divided by what they have in common)"
         );
-        let advice =
-            "give smaller weights, or such as have more in common: steps of 10 do".to_owned();
+        let advice = "give smaller weights, or such as have more in common: steps of 10 do";
         let found = usize::try_from(length).unwrap_or(usize::MAX);
-        findings.error(
-            at,
-            Cause::TooMany {
-                what,
-                found,
-                most,
-                advice,
-            },
-        );
+        findings.error(at, Cause::too_many(what, found, most, advice));
     }
     if length == 0 && !backends.is_empty() {
         let text = format!(
