@@ -16,6 +16,7 @@ fn every_program_loads_within_its_count() {
         embryonic: 64,
         routes: 16,
         backends: 64,
+        ..Limits::default()
     };
     let datapath = Datapath::load(&object, &limits).expect("every program loads");
     let release = nix::sys::utsname::uname()

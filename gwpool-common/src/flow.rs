@@ -69,6 +69,8 @@ impl<A> Flow<A> {
     pub const FIN: u8 = 8;
     /// TCP: this side has sent RST.
     pub const RST: u8 = 16;
+    /// Embryonic, client side: the backend has refused; the next SYN goes to another.
+    pub const REFUSED: u8 = 32;
 }
 
 /// A flow that nothing has proved yet (a handshake, UDP without a second packet): the value of `EMBRYONIC`.
@@ -79,8 +81,12 @@ pub struct Embryo<A> {
     pub flow: Flow<A>,
     /// Backend side, TCP: the backend's initial sequence number + 1, which the client's ACK must carry.
     pub proof: u32,
+    /// The tick in which this backend was chosen.
+    pub since: u16,
+    /// How many backends have failed this handshake before.
+    pub failed: u8,
     /// Zero.
-    pub pad: u32,
+    pub pad: u8,
 }
 
 // Memory per connection is two entries: 2 x (48 kernel header + 16 key + 24 value + 16 bucket) = 208 bytes.

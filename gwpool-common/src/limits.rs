@@ -10,8 +10,13 @@ pub const ROUTES: u32 = 1_024;
 pub const BACKENDS: u32 = 8_192;
 /// Default number of turn slots: backends x weights, doubled because a reload writes beside what runs.
 pub const SLOTS: u32 = 32_768;
-/// Default number of listeners: routes x addresses x ports.
+/// Default number of listeners: routes x addresses x ports (`gwpool.limits.listeners`).
 pub const LISTENERS: u32 = 4_096;
+/// Default number of prefixes in all routes' `allow` and `deny` (`gwpool.limits.access`).
+pub const ACCESS: u32 = 4_096;
+/// Default number of clients whose share of the established tier is counted (`gwpool.limits.sources`); the one that
+/// was silent longest gives way.
+pub const SOURCES: u32 = 65_536;
 /// Own and peer addresses.
 pub const ADDRESSES: u32 = 4_096;
 /// Managed interfaces.
@@ -26,8 +31,20 @@ pub const NEXT_HOP_PROBES: u32 = 8;
 pub const ONE: u32 = 1;
 /// Places for packet counts; [`crate::reason::Reason::ALL`] fits with room for the next ones.
 pub const REASONS: u32 = 64;
-/// Ports tried for a new flow before it is refused.
-pub const PORT_TRIES: u32 = 32;
+/// IP protocols that the established tier is counted by: TCP and UDP, see `SHARES`.
+pub const PROTOCOLS: u32 = 2;
+/// Backends of a run that leastconn looks at for one new flow, beginning with the one whose turn it is.
+pub const LEAST_CONN_LOOKS: u32 = 256;
+/// Default of `gwpool.limits.new_flows_per_source`, in flows a second.
+pub const NEW_FLOWS_PER_SOURCE: u32 = 2_000;
+/// Default of `gwpool.limits.answers_per_second`: packets that one CPU makes by itself (RST, unreachable, ...).
+pub const ANSWERS_PER_SECOND: u32 = 1_000;
+/// Default number of fragmented packets that are remembered (`gwpool.limits.fragments`).
+pub const FRAGMENTS: u32 = 8_192;
+/// Backends that a handshake may be refused by, or wait for in vain, before its client hears of it.
+pub const REDISPATCHES: u8 = 3;
+/// Default of a route's `timeout.connect`, seconds: a SYN that comes again after it goes to another backend.
+pub const CONNECT_S: u16 = 3;
 /// Backend ids are 24 bits in a flow.
 pub const BACKENDS_MAX: u32 = 1 << 24;
 
@@ -37,8 +54,14 @@ pub const TCP_ESTABLISHED_S: u16 = 7_440;
 pub const TCP_CLOSING_S: u16 = 240;
 /// UDP that both sides have used, seconds idle (RFC 4787 REQ-5: 5 min recommended).
 pub const UDP_S: u16 = 300;
-/// A handshake, or UDP without an answer, seconds idle.
-pub const EMBRYONIC_S: u16 = 60;
+/// The same while the established tier is more than nine tenths full.
+pub const TCP_CLOSING_HURRIED_S: u16 = 10;
+/// A TCP handshake, seconds idle (RFC 5382 REQ-5: transitory 4 min).
+pub const HANDSHAKE_S: u16 = 240;
+/// UDP without an answer, seconds idle (RFC 4787 REQ-5: at least 2 min).
+pub const UDP_UNREPLIED_S: u16 = 120;
+/// Longest timer that 16 bits of ticks can tell apart, seconds.
+pub const TIMER_MAX_S: u16 = 43_200;
 
 /// What the daemon tells the programs: the only entry of the array `SETTINGS`.
 #[repr(C)]
@@ -61,4 +84,27 @@ pub struct Settings {
     pub port_high_first: u16,
     /// Ports in it.
     pub port_high_count: u16,
+    /// Established flows one client may hold (`gwpool.limits.flows_per_source`).
+    pub flows_per_source: u32,
+    /// Flows of one client that may be established in one tick (`gwpool.limits.new_flows_per_source`).
+    pub new_flows_per_source: u32,
+    /// UDP flows that the established tier takes: one packet after an answer proves less than a handshake.
+    pub udp_flows: u32,
+    /// Packets that one CPU makes by itself in one tick.
+    pub answers_per_tick: u32,
+    /// The interface by which undeclared ports are refused; 0: they pass.
+    pub undeclared_interface: u32,
+    /// First of the undeclared ports, host order.
+    pub undeclared_first: u16,
+    /// How many they are.
+    pub undeclared_count: u16,
+    /// Idle seconds after which a closed TCP flow is over: [`TCP_CLOSING_S`] or [`TCP_CLOSING_HURRIED_S`].
+    pub closing_s: u16,
+    /// [`Settings::PRESERVES`].
+    pub flags: u16,
+}
+
+impl Settings {
+    /// `flags`: some route has `source: preserve`, so an answer may be addressed to a client.
+    pub const PRESERVES: u16 = 1;
 }

@@ -5,7 +5,7 @@
 use crate::flow::{Embryo, Flow, FlowKey};
 use crate::limits::Settings;
 use crate::net::{Address, Interface, Network, NextHop, V4};
-use crate::route::{Backend, Counters, Listener, Route};
+use crate::route::{Access, Backend, Counters, Listener, Listening, Load, Route, Source};
 
 macro_rules! pod {
     ($($kind:ty = $bytes:literal;)*) => {$(
@@ -24,8 +24,12 @@ pod! {
     Interface = 4;
     NextHop = 32;
     Listener<V4> = 8;
-    Route = 12;
-    Backend<V4> = 16;
-    Counters = 40;
-    Settings = 24;
+    Route = 16;
+    Listening = 8;
+    Load = 16;
+    Source = 16;
+    Access<V4> = 8;
+    Backend<V4> = 20;
+    Counters = 48;
+    Settings = 52;
 }

@@ -9,7 +9,7 @@ use crate::world::World;
 use gwpool_common::limits;
 use gwpool_common::net::Address;
 use gwpool_common::reason::Reason;
-use gwpool_common::route::{Listener, Route};
+use gwpool_common::route::{Listener, Listening, Route};
 
 /// What both ends of the packet are to this host.
 #[derive(Clone, Copy)]
@@ -83,7 +83,8 @@ pub fn route<F: Family, W: World<F>>(
     parsed: &Parsed<F::Address>,
     ends: Ends,
 ) -> Result<(u32, Route), Reason> {
-    let id = listener::<F, W>(world, parsed, ends).ok_or(Reason::NotOurs)?;
+    let listening = listener::<F, W>(world, parsed, ends).ok_or(Reason::NotOurs)?;
+    let id = listening.route;
     let route = world.route(id).ok_or(Reason::NotOurs)?;
     if ends.from_peer && route.flags & Route::SELF_BACKEND != 0 {
         return Err(Reason::FromPeer);
@@ -103,15 +104,15 @@ fn listener<F: Family, W: World<F>>(
     world: &W,
     parsed: &Parsed<F::Address>,
     ends: Ends,
-) -> Option<u32> {
+) -> Option<Listening> {
     let mut listener = Listener {
         address: parsed.key.destination,
         port: parsed.key.destination_port,
         protocol: parsed.key.protocol,
         pad: 0,
     };
-    if let Some(id) = world.listener(&listener) {
-        return Some(id);
+    if let Some(listening) = world.listener(&listener) {
+        return Some(listening);
     }
     if !ends.listens {
         return None;

@@ -102,7 +102,7 @@ impl<F: Family, W: World<F>> Found<F, W> {
                 &Embryo {
                     flow: self.flow,
                     proof: self.proof,
-                    pad: 0,
+                    ..Embryo::default()
                 },
             );
         }
@@ -171,7 +171,7 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
     } = world.embryo(at);
     let now = world.now();
     let idle = lifetime::age(before.seen, now);
-    if idle >= lifetime::ticks(limits::EMBRYONIC_S, world.settings().ticks_per_1024_s) {
+    if idle >= lifetime::ticks(limits::HANDSHAKE_S, world.settings().ticks_per_1024_s) {
         world.forget(&mate(parsed.key.protocol, &before.rewrite));
         world.forget(&parsed.key);
         return Ok(false);

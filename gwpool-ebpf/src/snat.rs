@@ -71,7 +71,7 @@ fn search<F: Family, W: World<F>>(
     let settings = world.settings();
     let start = scatter::<F>(key, settings.port_seed);
     let mut attempt = 0;
-    while attempt < limits::PORT_TRIES {
+    while attempt < 32 {
         if let Some(port) = candidate(&settings, key.source_port, is_self, start, attempt) {
             let backend_key = FlowKey {
                 source: destination.0,
@@ -100,7 +100,7 @@ fn taken<F: Family, W: World<F>>(world: &mut W, key: &FlowKey<F::Address>) -> bo
         return false;
     };
     let idle = lifetime::age(world.embryo(at).flow.seen, world.now());
-    if idle < lifetime::ticks(limits::EMBRYONIC_S, world.settings().ticks_per_1024_s) {
+    if idle < lifetime::ticks(limits::HANDSHAKE_S, world.settings().ticks_per_1024_s) {
         return true;
     }
     world.forget(key);
@@ -165,14 +165,12 @@ fn store<F: Family, W: World<F>>(
     };
     let backend = Embryo {
         flow: backend_flow,
-        proof: 0,
-        pad: 0,
+        ..Embryo::default()
     };
     world.conceive(&backend_key, &backend).map_err(refusal)?;
     let client = Embryo {
         flow: *flow,
-        proof: 0,
-        pad: 0,
+        ..Embryo::default()
     };
     world.conceive(key, &client).map_err(|refused| {
         world.forget(&backend_key);

@@ -9,7 +9,7 @@ use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::limits::Settings;
 use gwpool_common::net::{Address, Network, NextHop, Port};
 use gwpool_common::reason::Reason;
-use gwpool_common::route::{Backend, Listener, Route};
+use gwpool_common::route::{Backend, Listener, Listening, Route};
 
 /// Why an insert did not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,8 +112,8 @@ pub trait World<F: Family> {
     fn address(&self, address: &F::Address) -> Option<Address>;
     /// Guarded prefix number `index`.
     fn network(&self, index: u32) -> Option<Network<F::Address>>;
-    /// The route that listens there.
-    fn listener(&self, listener: &Listener<F::Address>) -> Option<u32>;
+    /// Who listens there.
+    fn listener(&self, listener: &Listener<F::Address>) -> Option<Listening>;
     /// The route.
     fn route(&self, id: u32) -> Option<Route>;
     /// Takes the route's next turn: 0, 1, 2, …, each given once, on whatever CPU.

@@ -135,6 +135,14 @@ const LIMITS: Limits = Limits {
     embryonic: 4096,
     routes: 64,
     backends: 256,
+    listeners: 256,
+    access: 64,
+    sources: 256,
+    flows_per_source: 512,
+    new_flows_per_source: 512,
+    udp_flows: 256,
+    answers_per_second: 16,
+    fragments: 64,
 };
 
 /// The plan of a world: `seed`, or a file of `tests/cases/worlds/`; `flows`: what the established tier holds.

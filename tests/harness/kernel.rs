@@ -146,6 +146,7 @@ fn add(sum: Counters, more: &Counters) -> Counters {
         to_backend_bytes: sum.to_backend_bytes + more.to_backend_bytes,
         to_client_packets: sum.to_client_packets + more.to_client_packets,
         to_client_bytes: sum.to_client_bytes + more.to_client_bytes,
+        redispatches: sum.redispatches + more.redispatches,
     }
 }
 

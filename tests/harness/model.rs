@@ -7,7 +7,7 @@ use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::limits::{self, Settings};
 use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
-use gwpool_common::route::{Backend, Counters, Listener, Route};
+use gwpool_common::route::{Backend, Counters, Listener, Listening, Route};
 use gwpool_ebpf::family::Ipv4;
 use gwpool_ebpf::world::{Lookup, Refused, Side, Way, World};
 use gwpool_user::host::Host;
@@ -135,7 +135,7 @@ impl World<Ipv4> for Model {
         (index < limits::NETWORKS).then_some(written.unwrap_or_default())
     }
 
-    fn listener(&self, listener: &Listener<V4>) -> Option<u32> {
+    fn listener(&self, listener: &Listener<V4>) -> Option<Listening> {
         self.image.listeners.get(listener).copied()
     }
 

@@ -2,13 +2,15 @@
 //! sizes that `gwpool.limits` names when it loads them, what stands here is the default.
 
 use aya_ebpf::Global;
-use aya_ebpf::btf_maps::{Array, HashMap, LruHashMap, PerCpuArray};
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
 use aya_ebpf::macros::btf_map;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::limits::{self, Settings};
 use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
-use gwpool_common::route::{Backend, Counters, Listener, ROUTE_NAME_BYTES, Route};
+use gwpool_common::route::{
+    Access, Backend, Counters, Listener, Listening, Load, ROUTE_NAME_BYTES, Route, Source,
+};
 
 /// A route's cursor, alone on its cache line.
 #[repr(C, align(8))]
@@ -38,9 +40,10 @@ pub static INTERFACES: HashMap<u32, Interface, { limits::INTERFACES as usize }> 
 /// Ways to neighbours; flows hold indexes into it.
 #[btf_map]
 pub static NEXT_HOPS: Array<NextHop, { limits::NEXT_HOPS as usize }> = Array::new();
-/// Listen address and port to route id.
+/// Listen address and port to route.
 #[btf_map]
-pub static LISTENERS: HashMap<Listener<V4>, u32, { limits::LISTENERS as usize }> = HashMap::new();
+pub static LISTENERS: HashMap<Listener<V4>, Listening, { limits::LISTENERS as usize }> =
+    HashMap::new();
 /// Routes by id.
 #[btf_map]
 pub static ROUTES: HashMap<u32, Route, { limits::ROUTES as usize }> = HashMap::new();
@@ -57,12 +60,24 @@ pub static TURNS: Array<Turn, { limits::ROUTES as usize }> = Array::new();
 /// Backends by id.
 #[btf_map]
 pub static BACKENDS: Array<Backend<V4>, { limits::BACKENDS as usize }> = Array::new();
+/// Flows that each backend has now, by backend id.
+#[btf_map]
+pub static LOADS: Array<Load, { limits::BACKENDS as usize }> = Array::new();
 /// What each backend has carried, by backend id.
 #[btf_map]
 pub static COUNTERS: PerCpuArray<Counters, { limits::BACKENDS as usize }> = PerCpuArray::new();
 /// Packets by the reason they ended for.
 #[btf_map]
 pub static REASONS: PerCpuArray<u64, { limits::REASONS as usize }> = PerCpuArray::new();
+/// Prefixes that routes allow or deny: 1 or 0.
+#[btf_map]
+pub static ACCESS: LpmTrie<Access<V4>, u32, { limits::ACCESS as usize }> = LpmTrie::new();
+/// Established flows of TCP and of UDP.
+#[btf_map]
+pub static SHARES: Array<Load, { limits::PROTOCOLS as usize }> = Array::new();
+/// Established flows of each client: the one that was silent longest gives way.
+#[btf_map]
+pub static SOURCES: LruHashMap<V4, Source, { limits::SOURCES as usize }> = LruHashMap::new();
 /// Proved flows, two entries each: nothing evicts them.
 #[btf_map]
 pub static ESTABLISHED: HashMap<FlowKey<V4>, Flow<V4>, { 2 * limits::FLOWS as usize }> =

@@ -11,7 +11,7 @@ use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::limits::Settings;
 use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
-use gwpool_common::route::{Backend, Counters, Listener, Route};
+use gwpool_common::route::{Backend, Counters, Listener, Listening, Route};
 use gwpool_ebpf::family::Ipv4;
 use gwpool_ebpf::world::{Lookup, Refused, Side, Way, World};
 
@@ -190,7 +190,7 @@ impl World<Ipv4> for Kernel {
     }
 
     #[inline(always)]
-    fn listener(&self, listener: &Listener<V4>) -> Option<u32> {
+    fn listener(&self, listener: &Listener<V4>) -> Option<Listening> {
         // SAFETY: as in `address`.
         unsafe { LISTENERS.get(listener) }.copied()
     }

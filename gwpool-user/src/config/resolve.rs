@@ -13,7 +13,7 @@ use super::schema::{text, wrong};
 use super::sections::{self, GATEWAY_NETWORK, Gwpool};
 use super::tree::{Entry, Node, Value};
 use super::vars::Scope;
-use crate::plan::{Backend, Network, Peer, Plan, Route};
+use crate::plan::{Access, Backend, Balance, Network, Peer, Plan, Route, Timeout};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -45,6 +45,7 @@ pub fn plan(
         networks: resolving.networks(&gwpool),
         routes,
         peers,
+        undeclared: None,
         limits: gwpool.limits,
     };
     conflicts::refuse_too_many(&plan, &node.at, findings);
@@ -215,6 +216,13 @@ impl<'a> Resolving<'a> {
             network,
             backends,
             enabled: words.enabled,
+            ports: 1,
+            shifts: false,
+            balance: Balance::Turns,
+            preserve: false,
+            access: Access::default(),
+            timeout: Timeout::default(),
+            redispatches: gwpool_common::limits::REDISPATCHES,
         }
     }
 

@@ -22,6 +22,7 @@ impl Datapath {
                 to_backend_bytes: sum.to_backend_bytes + share.to_backend_bytes,
                 to_client_packets: sum.to_client_packets + share.to_client_packets,
                 to_client_bytes: sum.to_client_bytes + share.to_client_bytes,
+                redispatches: sum.redispatches + share.redispatches,
             }))
     }
 

@@ -5,14 +5,17 @@
 
 use super::error::Error;
 use aya::Ebpf;
+use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::limits::Settings;
 use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
-use gwpool_common::route::{Backend, Counters, Listener, ROUTE_NAME_BYTES, Route};
+use gwpool_common::route::{
+    Access, Backend, Counters, Listener, Listening, Load, ROUTE_NAME_BYTES, Route, Source,
+};
 
 /// Every map of the object that outlives a daemon: these are pinned and adopted.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 19] = [
     "SETTINGS",
     "ADDRESSES",
     "NETWORKS",
@@ -25,6 +28,10 @@ pub const NAMES: [&str; 15] = [
     "TURNS",
     "BACKENDS",
     "COUNTERS",
+    "LOADS",
+    "ACCESS",
+    "SHARES",
+    "SOURCES",
     "REASONS",
     "ESTABLISHED",
     "EMBRYONIC",
@@ -42,8 +49,8 @@ pub struct Maps {
     pub interfaces: HashMap<MapData, u32, Interface>,
     /// Learned by the programs, freed by the sweep.
     pub next_hops: Array<MapData, NextHop>,
-    /// Route ids.
-    pub listeners: HashMap<MapData, Listener<V4>, u32>,
+    /// Route ids and port offsets.
+    pub listeners: HashMap<MapData, Listener<V4>, Listening>,
     /// By id.
     pub routes: HashMap<MapData, u32, Route>,
     /// By route id, zero-padded.
@@ -54,6 +61,14 @@ pub struct Maps {
     pub turns: Array<MapData, [u64; 8]>,
     /// By id.
     pub backends: Array<MapData, Backend<V4>>,
+    /// Live flows by backend id.
+    pub loads: Array<MapData, Load>,
+    /// Allowed and denied prefixes by route.
+    pub access: LpmTrie<MapData, Access<V4>, u32>,
+    /// Established flows of TCP and of UDP.
+    pub shares: Array<MapData, Load>,
+    /// Established flows by client.
+    pub sources: HashMap<MapData, V4, Source>,
     /// By backend id.
     pub counters: PerCpuArray<MapData, Counters>,
     /// By reason.
@@ -79,6 +94,10 @@ impl Maps {
             slots: typed(ebpf, "SLOTS")?,
             turns: typed(ebpf, "TURNS")?,
             backends: typed(ebpf, "BACKENDS")?,
+            loads: typed(ebpf, "LOADS")?,
+            access: typed(ebpf, "ACCESS")?,
+            shares: typed(ebpf, "SHARES")?,
+            sources: typed(ebpf, "SOURCES")?,
             counters: typed(ebpf, "COUNTERS")?,
             reasons: typed(ebpf, "REASONS")?,
             established: typed(ebpf, "ESTABLISHED")?,

@@ -7,7 +7,7 @@
 use super::plan::Limits;
 use gwpool_common::limits::{self, Settings};
 use gwpool_common::net::{Address, Interface, Network, V4};
-use gwpool_common::route::{Backend, Listener, Route};
+use gwpool_common::route::{Backend, Listener, Listening, Route};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -22,8 +22,8 @@ pub struct Image {
     pub networks: Vec<Network<V4>>,
     /// `ADDRESSES`.
     pub addresses: BTreeMap<V4, Address>,
-    /// `LISTENERS`: route ids.
-    pub listeners: BTreeMap<Listener<V4>, u32>,
+    /// `LISTENERS`.
+    pub listeners: BTreeMap<Listener<V4>, Listening>,
     /// `ROUTES`, by route id.
     pub routes: BTreeMap<u32, Route>,
     /// `ROUTE_NAMES`, by route id.
@@ -50,8 +50,8 @@ pub enum MapWrite {
     Network(u32, Network<V4>),
     /// An address, or its removal.
     Address(V4, Option<Address>),
-    /// A listener's route id, or its removal.
-    Listener(Listener<V4>, Option<u32>),
+    /// Who listens there, or its removal.
+    Listener(Listener<V4>, Option<Listening>),
     /// A route, or its removal.
     Route(u32, Option<Route>),
     /// A route's name, or its removal.
@@ -138,10 +138,12 @@ impl Limits {
             "ROUTES" | "ROUTE_NAMES" => Some(self.routes),
             // Id 0 is never used.
             "TURNS" => Some(self.routes.saturating_add(1)),
-            "BACKENDS" | "COUNTERS" => Some(self.backends.saturating_add(1)),
+            "BACKENDS" | "COUNTERS" | "LOADS" => Some(self.backends.saturating_add(1)),
             // See `turns`.
             "SLOTS" => Some(self.backends.saturating_mul(4).max(limits::SLOTS)),
-            "LISTENERS" => Some(self.routes.saturating_mul(4).max(limits::LISTENERS)),
+            "LISTENERS" => Some(self.listeners.max(self.routes)),
+            "ACCESS" => Some(self.access),
+            "SOURCES" => Some(self.sources),
             _ => None,
         }
     }

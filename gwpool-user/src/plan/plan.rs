@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use gwpool_common::limits;
+use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
 
 /// Everything `config` has to say about one node.
@@ -19,6 +20,8 @@ pub struct Plan {
     pub routes: Vec<Route>,
     /// The other hosts of `proxies.target.group`, on the routes' destination networks.
     pub peers: Vec<Peer>,
+    /// `gwpool.undeclared`: what becomes of new connections to ports that no route declares.
+    pub undeclared: Option<Undeclared>,
     /// Table sizes.
     pub limits: Limits,
 }
@@ -48,6 +51,19 @@ pub struct Network {
     pub inner: bool,
     /// The address the inventory gives this node there; else the interface's first.
     pub address: Option<Ipv4Addr>,
+}
+
+/// `gwpool.undeclared`: a range of ports (Kubernetes' NodePorts) of which only declared ones should be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undeclared {
+    /// The first port.
+    pub port: u16,
+    /// How many.
+    pub ports: u16,
+    /// The network by which they are not to be reached.
+    pub network: String,
+    /// `reject` them, or let them `pass` to the local stack (and say so at `check`).
+    pub reject: bool,
 }
 
 /// TCP or UDP.
@@ -88,14 +104,61 @@ pub struct Route {
     pub protocol: Protocol,
     /// The addresses it listens on.
     pub listen: Vec<ListenAddress>,
-    /// The port it listens on.
+    /// The port it listens on, or the first of a range.
     pub port: u16,
+    /// How many ports it listens on.
+    pub ports: u16,
+    /// A range onto a range: the second listen port goes to the backend's port + 1, and so on. Else all go to one.
+    pub shifts: bool,
+    /// How a new connection's backend is chosen.
+    pub balance: Balance,
+    /// `source: preserve`: backends see the client's address, and answer by way of this gateway.
+    pub preserve: bool,
+    /// `allow` and `deny`.
+    pub access: Access,
+    /// `timeout`.
+    pub timeout: Timeout,
+    /// How many backends may fail a handshake before its client hears of it (HAProxy's redispatch).
+    pub redispatches: u8,
     /// The network its backends are reached by.
     pub network: String,
     /// In the order they take turns; how many each takes in a cycle is its weight.
     pub backends: Vec<Backend>,
     /// `enabled: false`: new connections go to the local stack.
     pub enabled: bool,
+}
+
+/// `balance`, by HAProxy's names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// `roundrobin`, `static-rr`: in turn, as often as the weights say.
+    #[default]
+    Turns,
+    /// `leastconn`: the one with the fewest connections for its weight.
+    LeastConn,
+    /// `source`: by the client's address, consistently: one backend more moves one client in n.
+    Source,
+    /// `random`: the less loaded of two drawn by lot.
+    Random,
+}
+
+/// Who may use a route: the most specific prefix of both lists holds; with `allow`, nobody whom no list names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Allowed prefixes.
+    pub allow: Vec<Ipv4Net>,
+    /// Denied prefixes.
+    pub deny: Vec<Ipv4Net>,
+}
+
+/// A route's timers, seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeout {
+    /// `connect`: a SYN that comes again after it goes to another backend.
+    pub connect_s: u16,
+    /// `tunnel`, else the longer of `client` and `server`: how long an established flow may be idle; `None`: as its
+    /// protocol has it.
+    pub idle_s: Option<u16>,
 }
 
 /// `*` or one address.
@@ -142,6 +205,31 @@ pub struct Limits {
     pub routes: u32,
     /// Backends over all routes.
     pub backends: u32,
+    /// Listen addresses times ports over all routes.
+    pub listeners: u32,
+    /// Prefixes in all `allow` and `deny`.
+    pub access: u32,
+    /// Clients whose share is counted.
+    pub sources: u32,
+    /// Established flows one client may hold.
+    pub flows_per_source: u32,
+    /// Flows one client may establish in a second.
+    pub new_flows_per_source: u32,
+    /// UDP flows in the established tier.
+    pub udp_flows: u32,
+    /// Packets a CPU makes by itself (RST, unreachable, ...) in a second.
+    pub answers_per_second: u32,
+    /// Fragmented packets that are remembered.
+    pub fragments: u32,
+}
+
+impl Default for Timeout {
+    fn default() -> Self {
+        Timeout {
+            connect_s: limits::CONNECT_S,
+            idle_s: None,
+        }
+    }
 }
 
 impl Route {
@@ -163,6 +251,14 @@ impl Default for Limits {
             embryonic: limits::EMBRYONIC,
             routes: limits::ROUTES,
             backends: limits::BACKENDS,
+            listeners: limits::LISTENERS,
+            access: limits::ACCESS,
+            sources: limits::SOURCES,
+            flows_per_source: limits::FLOWS / 4,
+            new_flows_per_source: limits::NEW_FLOWS_PER_SOURCE,
+            udp_flows: limits::FLOWS / 2,
+            answers_per_second: limits::ANSWERS_PER_SECOND,
+            fragments: limits::FRAGMENTS,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::{slots, turns};
 use crate::host::{Host, Link};
 use gwpool_common::limits::{self, Settings};
 use gwpool_common::net::{Address, Interface, Network, V4};
-use gwpool_common::route::{Backend, Listener, ROUTE_NAME_BYTES, Route};
+use gwpool_common::route::{Backend, Listener, Listening, ROUTE_NAME_BYTES, Route};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -19,7 +19,7 @@ use std::net::Ipv4Addr;
 pub fn wanted(installed: &Image, plan: &Plan, host: &Host) -> Result<Image, Error> {
     let links = links(plan, host)?;
     let mut image = Image {
-        settings: settings(&installed.settings, host)?,
+        settings: settings(&installed.settings, plan, host)?,
         interfaces: links
             .values()
             .map(|link| (link.index, interface(link)))
@@ -35,7 +35,11 @@ pub fn wanted(installed: &Image, plan: &Plan, host: &Host) -> Result<Image, Erro
         let id = route_id(&mut image, plan, route)?;
         let pool = backends(&mut image, plan, &links, id, route)?;
         for address in &route.listen {
-            image.listeners.insert(listener(*address, route), id);
+            let listening = Listening {
+                route: id,
+                ..Listening::default()
+            };
+            image.listeners.insert(listener(*address, route), listening);
         }
         let switched = installed
             .routes
@@ -63,6 +67,9 @@ pub fn wanted(installed: &Image, plan: &Plan, host: &Host) -> Result<Image, Erro
                 flags,
                 slot_first: stretch.start,
                 slot_count: run.len() as u32,
+                balance: Route::TURNS,
+                redispatches: route.redispatches,
+                connect_s: route.timeout.connect_s,
             },
         );
         image.pools.insert(id, pool);
@@ -121,9 +128,14 @@ fn interface(link: &Link) -> Interface {
     }
 }
 
-fn settings(installed: &Settings, host: &Host) -> Result<Settings, Error> {
+fn settings(installed: &Settings, plan: &Plan, host: &Host) -> Result<Settings, Error> {
     let hz = u64::from(if host.hz == 0 { Host::HZ } else { host.hz });
     let tick_shift = hz.next_power_of_two().trailing_zeros();
+    let ticks_per_1024_s = ((1024 * hz) >> tick_shift) as u32;
+    let per_tick = |per_second: u32| {
+        let whole = u64::from(per_second) * 1024 / u64::from(ticks_per_1024_s);
+        u32::try_from(whole).unwrap_or(u32::MAX)
+    };
     let (low, high) = host.local_ports;
     let settings = Settings {
         epoch: installed.epoch.max(host.epoch).max(1),
@@ -133,11 +145,20 @@ fn settings(installed: &Settings, host: &Host) -> Result<Settings, Error> {
             installed.port_seed
         },
         tick_shift,
-        ticks_per_1024_s: ((1024 * hz) >> tick_shift) as u32,
+        ticks_per_1024_s,
         port_low_first: 1024,
         port_low_count: low.saturating_sub(1024),
         port_high_first: high.saturating_add(1),
         port_high_count: u16::MAX - high,
+        flows_per_source: plan.limits.flows_per_source,
+        new_flows_per_source: per_tick(plan.limits.new_flows_per_source),
+        udp_flows: plan.limits.udp_flows,
+        answers_per_tick: per_tick(plan.limits.answers_per_second),
+        closing_s: match installed.closing_s {
+            0 => limits::TCP_CLOSING_S,
+            chosen => chosen,
+        },
+        ..Settings::default()
     };
     if settings.port_low_count == 0 && settings.port_high_count == 0 {
         return Err(Error::NoPorts { low, high });
@@ -281,6 +302,8 @@ fn backends(
                 0
             },
             route: route_id,
+            weight: backend.weight,
+            idle_s: route.timeout.idle_s.unwrap_or(0),
         };
         let id = backend_id(image, plan, &wanted, &pool)?;
         image.backends.insert(id, wanted);

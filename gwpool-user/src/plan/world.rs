@@ -6,7 +6,10 @@
 
 use super::diff::{Difference, diff};
 use super::image::Image;
-use super::plan::{Backend, Datapath, Limits, ListenAddress, Network, Peer, Plan, Protocol, Route};
+use super::plan::{
+    Access, Backend, Balance, Datapath, Limits, ListenAddress, Network, Peer, Plan, Protocol,
+    Route, Timeout,
+};
 use crate::host::{Host, Link};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -51,6 +54,13 @@ pub fn route(name: &str, port: u16) -> Route {
         protocol: Protocol::Tcp,
         listen: vec![ListenAddress::Any],
         port,
+        ports: 1,
+        shifts: false,
+        balance: Balance::Turns,
+        preserve: false,
+        access: Access::default(),
+        timeout: Timeout::default(),
+        redispatches: 3,
         network: "box-network".to_owned(),
         backends: (1..=3).map(backend).collect(),
         enabled: true,
@@ -83,13 +93,16 @@ pub fn plan() -> Plan {
             embryonic: 64,
             routes: 4,
             backends: 16,
+            ..Limits::default()
         },
+        undeclared: None,
     }
 }
 
 /// Every state a packet could meet: whatever is named is there, and belongs to who names it.
 pub fn assert_consistent(image: &Image) {
-    for (listener, id) in &image.listeners {
+    for (listener, listening) in &image.listeners {
+        let id = &listening.route;
         assert!(
             image.routes.contains_key(id),
             "{listener:?} names route {id}"

@@ -30,9 +30,13 @@ fn a_first_plan_writes_leaves_before_roots_and_every_map_is_right() {
         protocol: 6,
         pad: 0,
     };
+    let by = |route| route::Listening {
+        route,
+        ..route::Listening::default()
+    };
     assert_eq!(
         image.listeners,
-        BTreeMap::from([(any(30080), 1), (any(30082), 2)])
+        BTreeMap::from([(any(30080), by(1)), (any(30082), by(2))])
     );
     assert_eq!(image.run(&image.routes[&1]), [1, 2, 3]);
     assert_eq!(image.run(&image.routes[&2]), [4, 5, 6]);
@@ -192,7 +196,13 @@ fn a_listener_moves_to_another_route_in_one_write() {
         .filter(|write| matches!(write, MapWrite::Listener(..)))
         .collect();
     assert!(
-        matches!(listeners[..], [MapWrite::Listener(_, Some(3))]),
+        matches!(
+            listeners[..],
+            [MapWrite::Listener(
+                _,
+                Some(route::Listening { route: 3, .. })
+            )]
+        ),
         "{listeners:?}"
     );
     apply(&installed(), &difference);

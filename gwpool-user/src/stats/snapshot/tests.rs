@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end by panic")]
 
 use super::*;
-use crate::plan::{self, Image, Limits, Protocol};
+use crate::plan::{self, Access, Balance, Image, Limits, Protocol, Timeout};
 use gwpool_common::net::V4;
 use gwpool_common::route;
 use serde_json::{Value, json};
@@ -28,11 +28,19 @@ pub fn example() -> Snapshot {
                 ListenAddress::One(Ipv4Addr::new(10, 0, 0, 1)),
             ],
             port: 30082,
+            ports: 1,
+            shifts: false,
+            balance: Balance::Turns,
+            preserve: false,
+            access: Access::default(),
+            timeout: Timeout::default(),
+            redispatches: 3,
             network: "box-network".to_owned(),
             backends: vec![backend("gateway-1", 1), backend("gateway-2", 2)],
             enabled: true,
         }],
         peers: Vec::new(),
+        undeclared: None,
         limits: Limits {
             flows: 64,
             ..Limits::default()
@@ -45,6 +53,7 @@ pub fn example() -> Snapshot {
         to_backend_bytes: 1000 * connections,
         to_client_packets: 20 * connections,
         to_client_bytes: 2000 * connections,
+        redispatches: 0,
     };
     let census = Census {
         active: BTreeMap::from([(2, 3)]),
@@ -82,6 +91,7 @@ fn image() -> Image {
             flags: MapRoute::ENABLED,
             slot_first: 0,
             slot_count: 2,
+            ..MapRoute::default()
         },
     );
     image.slots = vec![1, 2];
