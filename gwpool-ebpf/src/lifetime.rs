@@ -78,8 +78,23 @@ pub const fn timeout_s(protocol: u8, closed: bool) -> u16 {
     }
 }
 
+/// How long an established flow may be idle. `idle_s`: its backend's, 0 for what its protocol has; `closing_s`: what
+/// the settings give a closed TCP flow.
+#[inline(always)]
+pub const fn limit_s(protocol: u8, closed: bool, idle_s: u16, closing_s: u16) -> u16 {
+    match (protocol == TCP, closed, idle_s) {
+        (true, true, _) => closing_s,
+        (true, false, 0) => limits::TCP_ESTABLISHED_S,
+        (false, _, 0) => limits::UDP_S,
+        (_, _, own) => own,
+    }
+}
+
 /// Seconds as ticks, rounded up.
 #[inline(always)]
 pub const fn ticks(seconds: u16, ticks_per_1024_s: u32) -> u16 {
     ((seconds as u32 * ticks_per_1024_s + 1023) >> 10) as u16
 }
+
+#[cfg(test)]
+mod tests;
