@@ -145,10 +145,12 @@ fn weights_that_change_over_a_restart_keep_ids_and_backends() {
         let before = adopted(&image);
         let difference = diff(&before, &weighted(weights), &host()).unwrap();
         assert!(
-            difference
-                .writes
-                .iter()
-                .all(|write| matches!(write, MapWrite::Slot(..) | MapWrite::Route(1, Some(_)))),
+            difference.writes.iter().all(|write| matches!(
+                write,
+                MapWrite::Slot(..)
+                    | MapWrite::Route(1, Some(_))
+                    | MapWrite::Backend(1..=3, Some(_))
+            )),
             "{weights:?}: {:?}",
             difference.writes
         );
