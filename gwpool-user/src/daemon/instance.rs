@@ -236,6 +236,10 @@ impl Instance {
         if !swept.idle.is_empty() {
             self.write(diff::reap(&self.image, &swept.idle))?;
         }
+        if swept.closing_s != self.image.settings.closing_s {
+            info!("closed flows are now over after {} s", swept.closing_s);
+            self.write(diff::closing(&self.image, swept.closing_s))?;
+        }
         Ok(())
     }
 }

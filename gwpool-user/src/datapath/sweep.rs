@@ -41,6 +41,8 @@ pub struct Swept {
     pub next_hops: u64,
     /// Retired backends that no flow has named for a whole pass: the caller frees them.
     pub idle: BTreeSet<u32>,
+    /// What `Settings::closing_s` should be now: the caller writes it.
+    pub closing_s: u16,
 }
 
 /// What a walk through the tables found.
@@ -104,6 +106,11 @@ impl Sweep {
             flows,
             next_hops,
             idle,
+            closing_s: if self.crowded {
+                limits::TCP_CLOSING_HURRIED_S
+            } else {
+                limits::TCP_CLOSING_S
+            },
         })
     }
 

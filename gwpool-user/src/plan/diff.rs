@@ -87,6 +87,16 @@ pub fn switch(
     })
 }
 
+/// The same with another time for closed TCP flows: the sweep's word on how full the table is. A later [`diff`] keeps it.
+pub fn closing(installed: &Image, closing_s: u16) -> Difference {
+    let mut wanted = installed.clone();
+    wanted.settings.closing_s = closing_s;
+    Difference {
+        writes: writes(installed, &wanted),
+        wanted,
+    }
+}
+
 fn writes(from: &Image, to: &Image) -> Vec<MapWrite> {
     let mut writes = Vec::new();
     if from.settings != to.settings {

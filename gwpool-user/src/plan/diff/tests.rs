@@ -74,6 +74,15 @@ fn the_same_plan_on_the_same_host_writes_nothing() {
 }
 
 #[test]
+fn the_time_for_closed_flows_is_one_write_and_the_next_plan_keeps_it() {
+    let difference = closing(&installed(), 10);
+    assert!(matches!(difference.writes[..], [MapWrite::Settings(_)]));
+    let hurried = apply(&installed(), &difference);
+    assert_eq!(hurried.settings.closing_s, 10);
+    assert_eq!(diff(&hurried, &plan(), &host()).unwrap().writes, []);
+}
+
+#[test]
 fn ids_stay_when_routes_and_backends_are_reordered_added_and_removed() {
     let before = installed();
     let mut plan = plan();
