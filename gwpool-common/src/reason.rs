@@ -64,6 +64,10 @@ reasons! {
     NoLiveBackend "no_live_backend" Dropped "the route has no backend to give the connection to";
     NoFreePort "no_free_port" Dropped "no source port was found free towards the backend";
     TableFull "table_full" Dropped "the flow table has no room";
+    Denied "denied" Dropped "the route's allow and deny keep this client out";
+    OverShare "over_share" Dropped "the client holds all the established flows that one may (limits.flows_per_source)";
+    OverRate "over_rate" Dropped "the client opens more flows a second than one may (limits.new_flows_per_source)";
+    Undeclared "undeclared" Dropped "for a port of `undeclared` that no route declares";
     Overtaken "overtaken" Dropped "another CPU stored the same new flow at the same moment: the next packet finds it";
     TtlExpired "ttl_expired" Dropped "the time to live ran out here";
     TooBig "too_big" Dropped "larger than the next hop's MTU";
