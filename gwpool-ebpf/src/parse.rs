@@ -47,10 +47,11 @@ impl<A> Parsed<A> {
         self.flags & (tcp::SYN | tcp::ACK | tcp::RST | tcp::FIN) == tcp::SYN
     }
 
-    /// The backend's answer to it.
+    /// The backend's initial sequence number is in it: its answer to a SYN, or a SYN of its own where both sides open
+    /// at once (RFC 9293 3.5).
     #[inline(always)]
     pub fn accepts(&self) -> bool {
-        self.flags & (tcp::SYN | tcp::ACK | tcp::RST) == tcp::SYN | tcp::ACK
+        self.flags & (tcp::SYN | tcp::RST) == tcp::SYN
     }
 }
 
