@@ -2,19 +2,17 @@
 //! `stop --detach` leaves nothing.
 #![expect(clippy::unwrap_used, reason = "a test may end by panic")]
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use gwpool_harness::net::fabric::Datapath;
 use gwpool_harness::net::gateway::Gateway;
 use gwpool_harness::net::namespace::output;
+use gwpool_harness::net::nginx::Nginx;
 use gwpool_harness::net::payload::Payload;
-use gwpool_harness::net::run::gate;
 use gwpool_harness::net::site::seed_ports;
 use gwpool_harness::net::transfer::{Load, Progress, Transfer, download};
-use gwpool_harness::net::wait::{wait_for, wait_until};
+use gwpool_harness::net::wait::wait_until;
 use gwpool_harness::net::world::World;
 use std::collections::BTreeSet;
-use std::net::TcpStream;
-use std::process::{Child, Stdio};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(20);
@@ -61,7 +59,12 @@ fn an_nginx_download_survives_the_attach(datapath: Datapath) -> Result<()> {
     world.serve(gateway, &[port])?;
     world.serve(site.gateway(2), &[])?;
     world.serve(site.gateway(3), &[])?;
-    let _nginx = Nginx::start(gateway, port, BYTES)?;
+    let _nginx = Nginx::start(
+        &gateway.namespace,
+        &gateway.directory.join("nginx"),
+        port,
+        BYTES,
+    )?;
     let (load, progress) = (
         Load {
             bytes: BYTES,
@@ -160,56 +163,6 @@ fn pins(gateway: &Gateway) -> Result<Vec<String>> {
     find.arg(gateway.pin_dir());
     let list = output(find.args(["-type", "f", "-not", "-name", "*.debug"]))?;
     Ok(list.lines().map(str::to_owned).collect())
-}
-
-/// A real nginx on one gateway, serving the known body as `/bytes/N`; ended on drop.
-struct Nginx(Child);
-
-impl Nginx {
-    fn start(gateway: &Gateway, port: u16, bytes: u64) -> Result<Nginx> {
-        let root = gateway.directory.join("nginx");
-        std::fs::create_dir_all(root.join("bytes"))?;
-        let body: Vec<u8> = Payload::new(bytes).flatten().collect();
-        std::fs::write(root.join("bytes").join(bytes.to_string()), body)?;
-        let at = root.display();
-        let configuration = format!(
-            "daemon off; master_process off; pid {at}/pid; error_log stderr; user root;
-             events {{ }}
-             http {{
-                 access_log off; add_header x-backend nginx;
-                 client_body_temp_path {at}; proxy_temp_path {at}; fastcgi_temp_path {at};
-                 uwsgi_temp_path {at}; scgi_temp_path {at};
-                 server {{ listen {port}; root {at}; }}
-             }}"
-        );
-        std::fs::write(root.join("nginx.conf"), configuration)?;
-        let mut nginx = gateway.namespace.command("nginx");
-        nginx
-            .arg("-e")
-            .arg("stderr")
-            .arg("-c")
-            .arg(root.join("nginx.conf"))
-            .stdin(Stdio::null());
-        let gate = gate();
-        let nginx = Nginx(
-            nginx
-                .spawn()
-                .context("starting nginx (package nginx-light)")?,
-        );
-        drop(gate);
-        let host = gateway.front(port);
-        wait_for("nginx to listen", LIMIT, || {
-            Ok(gateway.namespace.enter(|| TcpStream::connect(host))??)
-        })?;
-        Ok(nginx)
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! generic XDP are tried with just that; `auto` and `tc` get veth's defaults, untouched.
 
 use super::namespace::{Namespace, ip_batch, output};
-use super::run::gate;
+use super::run::{self, gate};
 use super::site::{CLIENT, Site};
 use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
@@ -75,6 +75,59 @@ pub fn port(network: &str, host: &str) -> String {
     format!("{short}-{host}")
 }
 
+/// A host of a test's own in the site's run; it forwards what is not for it, if told where to.
+pub fn host(site: &Site, name: &str) -> Result<Namespace> {
+    let _gate = gate();
+    let host = run::namespace(&site.id, name);
+    host.create()?;
+    silence(&host)?;
+    host.ip(&["link set lo up".into()])?;
+    host.sysctl("net/ipv4/ip_forward", "1")?;
+    Ok(host)
+}
+
+/// Plugs a host of a test's own into a network; `name` is the host's in the site.
+pub fn plug(
+    site: &Site,
+    datapath: Datapath,
+    (host, name): (&Namespace, &str),
+    network: &'static str,
+    address: Ipv4Addr,
+) -> Result<()> {
+    let port = port(network, name);
+    lay(
+        site,
+        datapath,
+        &[Cable {
+            host,
+            network,
+            port,
+            address,
+        }],
+    )
+}
+
+/// A cable between two hosts, with veth's defaults: each end is an interface's name and its address with prefix.
+pub fn wire(near: (&Namespace, &str, &str), far: (&Namespace, &str, &str)) -> Result<()> {
+    ip_batch(
+        &[],
+        &[format!(
+            "link add {} netns {} type veth peer name {} netns {}",
+            near.1,
+            near.0.name(),
+            far.1,
+            far.0.name()
+        )],
+    )?;
+    for (host, interface, address) in [near, far] {
+        host.ip(&[
+            format!("addr add {address} dev {interface}"),
+            format!("link set {interface} up"),
+        ])?;
+    }
+    Ok(())
+}
+
 /// Makes every namespace, link, address and private bpffs of the site. The run must be claimed already.
 pub fn build(site: &Site, datapath: Datapath) -> Result<()> {
     let _gate = gate();
@@ -91,25 +144,7 @@ pub fn build(site: &Site, datapath: Datapath) -> Result<()> {
         format!("link add {name} up type bridge mcast_snooping 0 stp_state 0 forward_delay 0")
     };
     site.fabric.ip(&networks.map(bridge))?;
-    let fabric = site.fabric.name();
-    let lay = |cable: &Cable| {
-        let (host, network, port) = (cable.host.name(), cable.network, &cable.port);
-        format!("link add {network} netns {host} type veth peer name {port} netns {fabric}")
-    };
-    ip_batch(&[], &cables.iter().map(lay).collect::<Vec<_>>())?;
-    for cable in &cables {
-        let (network, port, address) = (cable.network, &cable.port, cable.address);
-        if datapath.needs_finished_checksums() {
-            finish_checksums(cable.host, network)?;
-            finish_checksums(&site.fabric, port)?;
-        }
-        site.fabric
-            .ip(&[format!("link set {port} master {network} up")])?;
-        cable.host.ip(&[
-            format!("addr add {address}/24 dev {network}"),
-            format!("link set {network} up"),
-        ])?;
-    }
+    lay(site, datapath, &cables)?;
     for gateway in &site.gateways {
         gateway.namespace.sysctl("net/ipv4/ip_forward", "1")?;
         for directory in [
@@ -131,6 +166,30 @@ pub fn build(site: &Site, datapath: Datapath) -> Result<()> {
         .with_context(|| format!("mounting a bpffs at {}", pins.display()))?;
     }
     std::fs::write(site.directory.join("addresses.yml"), site.addresses_yaml())?;
+    Ok(())
+}
+
+/// Lays the cables and gives their hosts the addresses.
+fn lay(site: &Site, datapath: Datapath, cables: &[Cable]) -> Result<()> {
+    let fabric = site.fabric.name();
+    let link = |cable: &Cable| {
+        let (host, network, port) = (cable.host.name(), cable.network, &cable.port);
+        format!("link add {network} netns {host} type veth peer name {port} netns {fabric}")
+    };
+    ip_batch(&[], &cables.iter().map(link).collect::<Vec<_>>())?;
+    for cable in cables {
+        let (network, port, address) = (cable.network, &cable.port, cable.address);
+        if datapath.needs_finished_checksums() {
+            finish_checksums(cable.host, network)?;
+            finish_checksums(&site.fabric, port)?;
+        }
+        site.fabric
+            .ip(&[format!("link set {port} master {network} up")])?;
+        cable.host.ip(&[
+            format!("addr add {address}/24 dev {network}"),
+            format!("link set {network} up"),
+        ])?;
+    }
     Ok(())
 }
 

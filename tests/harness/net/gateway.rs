@@ -70,6 +70,11 @@ impl Gateway {
         self.directory.join("log")
     }
 
+    /// The inventory of a daemon that does not read the seed's.
+    pub fn inventory_file(&self) -> PathBuf {
+        self.directory.join("inventory.yml")
+    }
+
     /// A `gwpool-user` command to this gateway's daemon, inside its namespace; not started.
     pub fn user(&self, verb: &str) -> Result<Command> {
         let mut command = self.namespace.command(user_binary()?);
@@ -91,15 +96,27 @@ impl Gateway {
     /// Starts a daemon on the seed's files; it is not ready before [`Daemon::ready`] says so.
     pub fn start(&self, datapath: Datapath) -> Result<Daemon> {
         let seed = project().join("examples/seed");
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.log())?;
         let mut command = self.user("run")?;
         command.arg("-i").arg(seed.join("inventory.yml"));
         command.arg("-i").arg(&self.addresses_file);
         let group_vars = seed.join("group_vars.yml");
         command.args(["-e", &format!("@{}", group_vars.display())]);
+        self.launch(command, datapath)
+    }
+
+    /// The same on an inventory of the test's own, which is written to [`Gateway::inventory_file`].
+    pub fn start_on(&self, datapath: Datapath, inventory: &str) -> Result<Daemon> {
+        std::fs::write(self.inventory_file(), inventory)?;
+        let mut command = self.user("run")?;
+        command.arg("-i").arg(self.inventory_file());
+        self.launch(command, datapath)
+    }
+
+    fn launch(&self, mut command: Command, datapath: Datapath) -> Result<Daemon> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log())?;
         if datapath != Datapath::Auto {
             let vars = format!(r#"{{"gwpool":{{"datapath":"{}"}}}}"#, datapath.name());
             command.args(["-e", &vars]);

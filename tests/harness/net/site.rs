@@ -126,6 +126,19 @@ impl Site {
     }
 }
 
+/// An inventory with gateway-1 as the only gateway and these routes, a line each.
+pub fn inventory(routes: &str) -> String {
+    let lines = routes
+        .trim()
+        .lines()
+        .map(|line| format!("    {}\n", line.trim()));
+    let routes: String = lines.collect();
+    format!(
+        "gateways: {{hosts: {{gateway-1: {{box-network: {{address: 192.168.1.1}}}}}}}}\n\
+         proxies:\n  target: {{group: gateways}}\n  routes:\n{routes}"
+    )
+}
+
 /// The project's root: where the seed and the built binaries are.
 pub fn project() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -23,6 +23,17 @@ pub struct Stats {
 pub struct Datapath {
     /// Every managed interface.
     pub interfaces: Vec<Interface>,
+    /// How full the flow tables are.
+    pub flows: Flows,
+}
+
+/// How full the flow tables are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Flows {
+    /// Flows that were proved.
+    pub established: u64,
+    /// Flows that were not.
+    pub embryonic: u64,
 }
 
 /// A managed interface.

@@ -3,9 +3,10 @@
 
 use super::fabric::{self, Datapath};
 use super::gateway::{Daemon, Gateway};
+use super::namespace::Namespace;
 use super::nodeport::NodePorts;
 use super::run::Run;
-use super::site::{Site, seed_ports};
+use super::site::{self, Site, seed_ports};
 use super::stats::Stats;
 use anyhow::{Context, Result, ensure};
 use std::collections::BTreeMap;
@@ -63,13 +64,26 @@ impl World {
         Ok(world)
     }
 
+    /// Links, and one daemon, on gateway-1, with these routes: the two other gateways are hosts like any.
+    pub fn with_routes(datapath: Datapath, routes: &str) -> Result<World> {
+        let mut world = World::links(&World::fresh_id("t"), datapath)?;
+        let gateway = world.site.gateway(1).clone();
+        world.start_on(&gateway, &site::inventory(routes))?;
+        Ok(world)
+    }
+
     /// A server at every port of the seed on one gateway, but not at those in `without`.
     pub fn serve(&mut self, gateway: &Gateway, without: &[u16]) -> Result<()> {
         let mut ports = seed_ports()?;
         ports.retain(|port| !without.contains(port));
-        let servers = NodePorts::serve(&gateway.namespace, &gateway.name, &ports)
-            .with_context(|| format!("starting servers on {}", gateway.name))?;
-        self.servers.insert(gateway.name.clone(), servers);
+        self.serve_at(&gateway.namespace, &gateway.name, &ports)
+    }
+
+    /// A server at each of these ports of any host, which answers as `name`.
+    pub fn serve_at(&mut self, host: &Namespace, name: &str, ports: &[u16]) -> Result<()> {
+        let servers = NodePorts::serve(host, name, ports)
+            .with_context(|| format!("starting servers as {name}"))?;
+        self.servers.insert(name.to_owned(), servers);
         Ok(())
     }
 
@@ -96,7 +110,15 @@ impl World {
 
     /// A daemon on one gateway; returns when it answers.
     pub fn start(&mut self, gateway: &Gateway) -> Result<()> {
-        let mut daemon = gateway.start(self.datapath)?;
+        self.keep(gateway, gateway.start(self.datapath)?)
+    }
+
+    /// The same on an inventory of the test's own.
+    pub fn start_on(&mut self, gateway: &Gateway, inventory: &str) -> Result<()> {
+        self.keep(gateway, gateway.start_on(self.datapath, inventory)?)
+    }
+
+    fn keep(&mut self, gateway: &Gateway, mut daemon: Daemon) -> Result<()> {
         check_modes(self.datapath, &daemon.ready()?)?;
         self.daemons.insert(gateway.name.clone(), daemon);
         Ok(())

@@ -1,0 +1,119 @@
+//! Many packets at once: made byte by byte, sent by a raw socket in batches. What floods are made of, and how a
+//! connection tracking table is filled.
+
+use super::namespace::Namespace;
+use anyhow::{Context, Result, ensure};
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, MultiHeaders, SockFlag, SockProtocol, SockType, SockaddrIn, sendmmsg,
+    setsockopt, socket, sockopt::SndBufForce,
+};
+use std::io::IoSlice;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// Packets handed to the kernel in one call.
+const BATCH: usize = 512;
+
+/// Sends from one host, by its routing.
+pub struct Flood(OwnedFd);
+
+impl Flood {
+    /// Opens it.
+    pub fn from(host: &Namespace) -> Result<Flood> {
+        let (family, kind) = (AddressFamily::Inet, SockType::Raw);
+        let socket =
+            host.enter(|| socket(family, kind, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw))??;
+        setsockopt(&socket, SndBufForce, &(16 << 20))?;
+        Ok(Flood(socket))
+    }
+
+    /// Sends every packet, in this order; gives their number. What the way to the first hop loses is not seen here.
+    pub fn send(&self, packets: impl IntoIterator<Item = Vec<u8>>) -> Result<u64> {
+        let mut packets = packets.into_iter();
+        let mut sent = 0;
+        loop {
+            let batch: Vec<Vec<u8>> = packets.by_ref().take(BATCH).collect();
+            if batch.is_empty() {
+                return Ok(sent);
+            }
+            self.batch(&batch)?;
+            sent += batch.len() as u64;
+        }
+    }
+
+    fn batch(&self, mut batch: &[Vec<u8>]) -> Result<()> {
+        while !batch.is_empty() {
+            let slices: Vec<[IoSlice; 1]> =
+                batch.iter().map(|packet| [IoSlice::new(packet)]).collect();
+            let addresses: Vec<_> = batch
+                .iter()
+                .map(|packet| Some(destination(packet)))
+                .collect();
+            let mut headers = MultiHeaders::preallocate(batch.len(), None);
+            let flags = MsgFlags::empty();
+            let taken = sendmmsg(
+                self.0.as_raw_fd(),
+                &mut headers,
+                &slices,
+                &addresses,
+                [],
+                flags,
+            );
+            let taken = match taken {
+                Ok(results) => results.count(),
+                // Nowhere to put it for the moment.
+                Err(Errno::ENOBUFS | Errno::EAGAIN) => 0,
+                Err(error) => return Err(error).context("sending a batch of packets"),
+            };
+            batch = &batch[taken..];
+        }
+        Ok(())
+    }
+}
+
+fn destination(packet: &[u8]) -> SockaddrIn {
+    let address = Ipv4Addr::new(packet[16], packet[17], packet[18], packet[19]);
+    SockaddrIn::from(SocketAddrV4::new(address, 0))
+}
+
+/// Fills the host's connection tracking table with connections that it will not give up: TCP, seen both ways. Its
+/// rules must look at connection states already. What arrives of it at the loopback interface is dropped.
+pub fn fill_conntrack(host: &Namespace) -> Result<()> {
+    const RULES: &str = "table ip fill {
+        chain prerouting { type filter hook prerouting priority mangle; iifname lo tcp dport 1-9 drop; tcp sport 1-9 iifname lo drop; }
+    }";
+    let read = |name: &str| -> Result<u64> {
+        let path = format!("/proc/sys/net/netfilter/nf_conntrack_{name}");
+        Ok(host.run("cat", &[&path])?.trim().parse()?)
+    };
+    host.nft(RULES)?;
+    let (flood, room) = (Flood::from(host)?, read("max")?);
+    let pair = |number: u64| {
+        let (client, server) = (
+            1024 + (number % 60_000) as u16,
+            1 + (number / 60_000) as u16,
+        );
+        [segment(client, server), segment(server, client)]
+    };
+    ensure!(
+        room <= 9 * 60_000,
+        "a table of {room} is larger than this fills"
+    );
+    // What ends meanwhile of the host's own leaves room for a few more.
+    flood.send((0..room + 1000).flat_map(pair))?;
+    let count = read("count")?;
+    ensure!(count + 10 > room, "{count} of {room} entries are taken");
+    Ok(())
+}
+
+/// An ACK over loopback. No checksum: connection tracking looks at none that leaves.
+fn segment(from: u16, to: u16) -> Vec<u8> {
+    let mut packet = vec![
+        0x45, 0, 0, 40, 0, 1, 0, 0, 64, 6, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1,
+    ];
+    packet.extend(from.to_be_bytes());
+    packet.extend(to.to_be_bytes());
+    packet.extend([0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 0xff, 0xff, 0, 0, 0, 0]);
+    packet
+}
