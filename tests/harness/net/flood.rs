@@ -89,19 +89,26 @@ pub fn fill_conntrack(host: &Namespace) -> Result<()> {
     };
     host.nft(RULES)?;
     let (flood, room) = (Flood::from(host)?, read("max")?);
-    let pair = |number: u64| {
-        let (client, server) = (
-            1024 + (number % 60_000) as u16,
-            1 + (number / 60_000) as u16,
-        );
-        [segment(client, server), segment(server, client)]
+    // There, back, and there again: only then an entry is assured, and does not make way for a new one.
+    let exchange = |number: u64| {
+        let client = 1024 + (number % 60_000) as u16;
+        let server = 1 + (number / 60_000) as u16;
+        [(client, server), (server, client), (client, server)]
     };
     ensure!(
         room <= 9 * 60_000,
         "a table of {room} is larger than this fills"
     );
     // What ends meanwhile of the host's own leaves room for a few more.
-    flood.send((0..room + 1000).flat_map(pair))?;
+    let packets = (0..room + 1000).flat_map(exchange);
+    let refused = flood
+        .send(packets.map(|(from, to)| segment(from, to)))
+        .err();
+    let errno = refused.as_ref().and_then(|error| error.downcast_ref());
+    ensure!(
+        errno == Some(&Errno::EPERM),
+        "wanted to be refused, found {refused:?}"
+    );
     let count = read("count")?;
     ensure!(count + 10 > room, "{count} of {room} entries are taken");
     Ok(())
