@@ -85,7 +85,24 @@ impl Packet {
         self
     }
 
-    /// Sends it from that host.
+    /// The first fragment of it, with so many bytes after the header (a multiple of eight), or the rest.
+    pub fn fragment_of(&self, bytes: usize, part: usize) -> Packet {
+        const MORE_FRAGMENTS: u16 = 0x2000;
+        let (header, cut) = (self.header(), self.header() + bytes);
+        let (payload, fragment) = if part == 0 {
+            (&self.0[header..cut], MORE_FRAGMENTS)
+        } else {
+            (&self.0[cut..], (bytes / 8) as u16)
+        };
+        let mut packet = self.0[..header].to_vec();
+        packet.extend(payload);
+        let total = packet.len() as u16;
+        packet[2..4].copy_from_slice(&total.to_be_bytes());
+        packet[6..8].copy_from_slice(&fragment.to_be_bytes());
+        Packet(packet)
+    }
+
+    /// Sends it from that host; the kernel sets the header's checksum.
     pub fn send(&self, host: &Namespace) -> Result<()> {
         let (family, kind) = (AddressFamily::Inet, SockType::Raw);
         let raw =
@@ -151,6 +168,27 @@ impl Packet {
         self.protocol() == 6 && self.ports().1 == port && self.flags() == flags
     }
 
+    /// The IP header's checksum: "right" or "wrong".
+    pub fn header_sum(&self) -> &'static str {
+        sum(&self.0[..self.header()])
+    }
+
+    /// ICMP's checksum: "right" or "wrong".
+    pub fn icmp_sum(&self) -> &'static str {
+        sum(self.transport())
+    }
+
+    /// UDP's checksum: "right", "wrong" or "none".
+    pub fn udp_sum(&self) -> &'static str {
+        if self.word(self.header() + 6) == 0 {
+            return "none";
+        }
+        let mut bytes = self.0[12..20].to_vec();
+        bytes.extend([0, self.protocol(), self.transport()[4], self.transport()[5]]);
+        bytes.extend(self.transport());
+        sum(&bytes)
+    }
+
     fn header(&self) -> usize {
         usize::from(self.0[0] & 15) * 4
     }
@@ -164,6 +202,15 @@ impl Packet {
 
     fn address(&self, at: usize) -> Ipv4Addr {
         Ipv4Addr::new(self.0[at], self.0[at + 1], self.0[at + 2], self.0[at + 3])
+    }
+}
+
+/// Bytes with their checksum among them sum up to nothing.
+fn sum(bytes: &[u8]) -> &'static str {
+    if checksum(bytes) == 0 {
+        "right"
+    } else {
+        "wrong"
     }
 }
 
