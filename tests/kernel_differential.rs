@@ -69,6 +69,7 @@ fn compare(world: &str, ports: (u16, u16), hook: Hook, seed: u64) {
         "spoofed_source",
         "malformed",
         "fragment",
+        "fragment_held",
         "icmp_error",
     ] {
         let reached =

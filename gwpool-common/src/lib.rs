@@ -6,6 +6,7 @@
 #![cfg_attr(not(feature = "user"), no_std)]
 
 pub mod flow;
+pub mod fragment;
 pub mod limits;
 pub mod net;
 #[cfg(feature = "user")]

@@ -39,8 +39,28 @@ pub const LEAST_CONN_LOOKS: u32 = 256;
 pub const NEW_FLOWS_PER_SOURCE: u32 = 2_000;
 /// Default of `gwpool.limits.answers_per_second`: packets that one CPU makes by itself (RST, unreachable, ...).
 pub const ANSWERS_PER_SECOND: u32 = 1_000;
-/// Default number of fragmented packets that are remembered (`gwpool.limits.fragments`).
+/// Default number of fragmented packets that are remembered (`gwpool.limits.fragments`); the oldest give way.
 pub const FRAGMENTS: u32 = 8_192;
+/// What a first fragment has said holds for this long, seconds (RFC 791 3.2: a reassembly timer begins at 15).
+pub const FRAGMENT_S: u16 = 15;
+/// The longest frame that can be held until its first fragment comes; a longer one is the kernel's.
+pub const HELD_FRAME_BYTES: usize = 2_040;
+/// The ring buffer by which such frames reach the daemon, bytes: 512 of them. When it is full they are the kernel's.
+pub const HELD_BYTES: u32 = 1 << 20;
+/// Fragments that the daemon holds at a time; the oldest are given up.
+pub const HELD_FRAMES_MAX: usize = 4_096;
+/// Bytes of them.
+pub const HELD_BYTES_MAX: usize = 4 << 20;
+/// How long the daemon holds one, milliseconds: out of order is late by a round trip, not by seconds.
+pub const HELD_MS: u64 = 2_000;
+/// Fragments that the daemon takes from the ring buffer in one round of [`HELD_ROUND_MS`].
+pub const HELD_TAKEN: usize = 512;
+/// First fragments that it looks for in one round.
+pub const HELD_LOOKS: usize = 1_024;
+/// Time between its rounds, milliseconds: what bounds the work that a flood can make it do.
+pub const HELD_ROUND_MS: u64 = 10;
+/// The packet mark by which the TC program beside XDP knows a frame that the daemon sends in again ("gwpl").
+pub const MARK_AGAIN: u32 = 0x6777_706c;
 /// Backends that a handshake may be refused by, or wait for in vain, before its client hears of it.
 pub const REDISPATCHES: u8 = 3;
 /// Default of a route's `timeout.connect`, seconds: a SYN that comes again after it goes to another backend.

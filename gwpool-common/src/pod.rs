@@ -3,6 +3,7 @@
 //! The padding claim is checked here: a type whose size is not the sum of its fields does not compile.
 
 use crate::flow::{Embryo, Flow, FlowKey};
+use crate::fragment::{First, Fragmented};
 use crate::limits::Settings;
 use crate::net::{Address, Interface, Network, NextHop, V4};
 use crate::route::{Access, Backend, Counters, Listener, Listening, Load, Route, Source};
@@ -31,5 +32,7 @@ pod! {
     Access<V4> = 8;
     Backend<V4> = 20;
     Counters = 48;
+    Fragmented<V4> = 12;
+    First = 8;
     Settings = 52;
 }

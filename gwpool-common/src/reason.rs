@@ -52,7 +52,7 @@ reasons! {
     NotIp "not_ip" Passed "neither IPv4 nor tagged: ARP, IPv6, LLDP and the like";
     VlanTagged "vlan_tagged" Passed "tagged: belongs to its VLAN interface";
     OtherProtocol "other_protocol" Passed "IPv4, but neither TCP, UDP nor an ICMP error about a flow";
-    Fragment "fragment" Passed "an IP fragment: left to the kernel";
+    Fragment "fragment" Passed "an IP fragment that is no flow's: left to the kernel";
     Malformed "malformed" Passed "header fields contradict each other: left to the kernel, which counts it";
     Truncated "truncated" Passed "the frame ends inside its headers: left to the kernel, which counts it";
     NotOurs "not_ours" Passed "no flow, no route: the host's own traffic";
@@ -61,6 +61,8 @@ reasons! {
     SpoofedSource "spoofed_source" Dropped "the source is one of our own addresses, or comes in by the wrong interface";
     SpoofedPeer "spoofed_peer" Dropped "the source is a peer gateway's, but not on the network the peers share";
     IcmpIgnored "icmp_ignored" Dropped "an ICMP error that claims a path MTU below 576";
+    FragmentHeld "fragment_held" Dropped "an IP fragment before its first one: the daemon sends it in again after that";
+    FragmentDropped "fragment_dropped" Dropped "an IP fragment whose first one was dropped";
     NoLiveBackend "no_live_backend" Dropped "the route has no backend to give the connection to";
     NoFreePort "no_free_port" Dropped "no source port was found free towards the backend";
     TableFull "table_full" Dropped "the flow table has no room";

@@ -11,7 +11,22 @@ use gwpool_common::reason::Reason;
 /// Length of the Ethernet header: where the IP header begins.
 pub const L3: usize = 14;
 
+/// Which part of a packet a datagram on the wire is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// The fragment with the transport header.
+    First,
+    /// Another fragment.
+    Later,
+}
+
 /// What the IP header says, whatever the family.
+///
+/// `repr(C)`: in a `Result` an error lies where the first address does, never where `l4` does, whose bounds the verifier
+/// would lose ("math between pkt pointer and register with unbounded min value is not allowed").
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Network<A> {
     /// Source address.
@@ -24,8 +39,10 @@ pub struct Network<A> {
     pub ttl: u8,
     /// DSCP and ECN: the kernel's routing may ask for them.
     pub tos: u8,
-    /// Part of a fragmented packet.
-    pub fragment: bool,
+    /// Which part of its packet this is.
+    pub part: Part,
+    /// The sender's number for the packet: fragments of one have the same.
+    pub id: [u8; 2],
     /// Where the transport header begins, from the start of the frame.
     pub l4: usize,
     /// Bytes of the IP packet, header included.
@@ -96,8 +113,10 @@ pub struct Ipv4Header {
 }
 plain!(Ipv4Header = 20);
 
-/// More-fragments flag and fragment offset (RFC 791 3.1); the "don't fragment" flag is left out.
-const FRAGMENT_BITS: u16 = 0x3fff;
+/// "More fragments" (RFC 791 3.1).
+const MORE: u16 = 0x2000;
+/// Fragment offset (RFC 791 3.1).
+const OFFSET: u16 = 0x1fff;
 
 impl Ipv4Header {
     /// What the header at `at` says by itself.
@@ -114,7 +133,12 @@ impl Ipv4Header {
             protocol: self.protocol,
             ttl: self.ttl,
             tos: self.tos,
-            fragment: u16::from_be_bytes(self.fragment) & FRAGMENT_BITS != 0,
+            part: match u16::from_be_bytes(self.fragment) {
+                bits if bits & (OFFSET | MORE) == 0 => Part::Whole,
+                bits if bits & OFFSET == 0 => Part::First,
+                _ => Part::Later,
+            },
+            id: self.id,
             l4: at + header_length,
             total: u16::from_be_bytes(self.total) as u32,
         })

@@ -7,7 +7,7 @@
 use crate::Verdict;
 use crate::checksum;
 use crate::classify;
-use crate::family::{Family, Network};
+use crate::family::{Family, Network, Part};
 use crate::packet::{Packet, Sum};
 use crate::parse::{Ports, TCP, UDP, checksum_offset};
 use crate::plain;
@@ -140,7 +140,7 @@ fn quote<F: Family, P: Packet>(
     packet: &mut P,
     network: &Network<F::Address>,
 ) -> Result<Quote<F::Address>, Reason> {
-    if network.fragment {
+    if network.part != Part::Whole {
         return Err(Reason::Fragment);
     }
     let at = network.l4 + size_of::<Header>();
@@ -154,7 +154,7 @@ fn quote<F: Family, P: Packet>(
         return Err(Reason::IcmpIgnored);
     }
     let quoted = F::quoted(packet, at)?;
-    if quoted.fragment || quoted.protocol != TCP && quoted.protocol != UDP {
+    if quoted.part == Part::Later || quoted.protocol != TCP && quoted.protocol != UDP {
         return Err(Reason::OtherProtocol);
     }
     let ports = *packet.at::<Ports>(quoted.l4)?;

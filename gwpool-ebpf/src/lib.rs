@@ -14,6 +14,7 @@ pub mod checksum;
 pub mod classify;
 pub mod family;
 pub mod flow;
+pub mod fragment;
 pub mod icmp;
 pub mod lifetime;
 pub mod next_hop;
@@ -26,7 +27,7 @@ pub mod schedule;
 pub mod snat;
 pub mod world;
 
-use family::{Family, Ipv4};
+use family::{Family, Ipv4, Part};
 use flow::Found;
 use gwpool_common::net::{NextHop, V4};
 use gwpool_common::reason::Reason;
@@ -84,11 +85,16 @@ fn forward<F: Family, P: Packet, W: World<F>>(
     if network.protocol == F::ICMP {
         return icmp::ingress::<F, P, W>(packet, world, &network);
     }
-    let parsed = parse::parse::<F, P>(packet, &network)?;
+    let parsed = match network.part {
+        Part::Later => fragment::follow::<F, P, W>(packet, world, &network)?,
+        Part::Whole | Part::First => parse::parse::<F, P>(packet, &network)?,
+    };
     let mut found = Found::none();
     if !flow::established::<F, W>(world, &parsed, &mut found) {
-        first::<F, P, W>(packet, world, &parsed, &mut found)?;
+        first::<F, P, W>(packet, world, &parsed, &mut found)
+            .map_err(|reason| fragment::ended::<F, W>(world, network.id, &parsed, reason))?;
     }
+    fragment::belongs::<F, W>(world, network.id, &parsed);
     if found.local() {
         return deliver(packet, world, &parsed, &found);
     }
@@ -137,6 +143,10 @@ fn first<F: Family, P: Packet, W: World<F>>(
     {
         return Ok(());
     }
+    if parsed.part == Part::Later {
+        // The flow of its first fragment is gone.
+        return Err(Reason::Fragment);
+    }
     let (id, route) = classify::route::<F, W>(world, parsed, ends)?;
     let (chosen, backend) = schedule::choose::<F, W>(world, id, &route)?;
     snat::begin::<F, W>(world, parsed, chosen, &backend, found)?;
@@ -180,13 +190,17 @@ fn reply<F: Family, P: Packet, W: World<F>>(
     if network.protocol == F::ICMP {
         return icmp::egress::<F, P, W>(packet, world, &network);
     }
-    let parsed = parse::parse::<F, P>(packet, &network)?;
+    let parsed = match network.part {
+        Part::Later => fragment::leave::<F, W>(world, &network)?,
+        Part::Whole | Part::First => parse::parse::<F, P>(packet, &network)?,
+    };
     let mut found = Found::none();
     let known = flow::established::<F, W>(world, &parsed, &mut found)
         || flow::embryonic::<F, W, P>(packet, world, &parsed, &mut found)?;
     if !known || !found.local() || found.side() == Side::Client {
         return Err(Reason::NotOurs);
     }
+    fragment::belongs::<F, W>(world, network.id, &parsed);
     found.settle(world);
     if found.flow.rewrite.port_delta != 0 {
         rewrite::apply::<F, P>(packet, &parsed, &found.flow.rewrite, false)?;

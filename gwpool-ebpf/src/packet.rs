@@ -4,6 +4,7 @@
 //! and writes back: it never holds two places of one packet at once.
 
 use crate::checksum;
+use gwpool_common::limits;
 use gwpool_common::reason::Reason;
 
 /// Bytes that may be read from and written to a packet in place.
@@ -43,6 +44,9 @@ pub trait Packet {
 
     /// Packets on the wire that this one stands for: more than 1 for GSO.
     fn segments(&self) -> u32;
+
+    /// Copies the whole frame, if it is one of at most so many bytes.
+    fn copy(&mut self, into: &mut [u8; limits::HELD_FRAME_BYTES]) -> bool;
 
     /// Tagged, though the tag is not in the bytes: the NIC has taken it off.
     fn tagged(&self) -> bool;
@@ -95,6 +99,14 @@ impl Packet for Frame<'_> {
 
     fn segments(&self) -> u32 {
         1
+    }
+
+    fn copy(&mut self, into: &mut [u8; limits::HELD_FRAME_BYTES]) -> bool {
+        let Some(place) = into.get_mut(..self.0.len()) else {
+            return false;
+        };
+        place.copy_from_slice(self.0);
+        true
     }
 
     fn tagged(&self) -> bool {

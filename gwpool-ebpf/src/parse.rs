@@ -1,6 +1,6 @@
 //! First stage: from bytes to the few facts the rest of the walk asks for, or the reason why this packet is not ours.
 
-use crate::family::{Family, Network};
+use crate::family::{Family, Network, Part};
 use crate::packet::Packet;
 use crate::plain;
 use gwpool_common::flow::FlowKey;
@@ -24,8 +24,10 @@ pub struct Parsed<A> {
     pub ttl: u8,
     /// DSCP and ECN.
     pub tos: u8,
-    /// TCP's flag byte; 0 for UDP.
+    /// TCP's flag byte; 0 for UDP and for later fragments.
     pub flags: u8,
+    /// Which part of its packet this is: of a later one nothing but the IP header may be touched.
+    pub part: Part,
 }
 
 /// TCP flag bits (RFC 9293 3.1).
@@ -115,7 +117,7 @@ pub fn parse<F: Family, P: Packet>(
     if network.protocol != TCP && network.protocol != UDP {
         return Err(Reason::OtherProtocol);
     }
-    if network.fragment {
+    if network.part == Part::Later {
         return Err(Reason::Fragment);
     }
     let (ports, flags) = if network.protocol == TCP {
@@ -137,6 +139,7 @@ pub fn parse<F: Family, P: Packet>(
         ttl: network.ttl,
         tos: network.tos,
         flags,
+        part: network.part,
     })
 }
 
@@ -145,6 +148,10 @@ fn transport_tcp<A, P: Packet>(
     packet: &mut P,
     network: &Network<A>,
 ) -> Result<(Ports, u8), Reason> {
+    if network.part == Part::First && beyond(network, size_of::<TcpHeader>()) {
+        // What decides over the packet must be in its first fragment (RFC 1858 3: the tiny fragment attack).
+        return Err(Reason::Fragment);
+    }
     let header = *packet.at::<TcpHeader>(network.l4)?;
     let header_length = (header.offset >> 4) as usize * 4;
     if header_length < size_of::<TcpHeader>() || beyond(network, header_length) {
@@ -164,8 +171,14 @@ fn transport_udp<A, P: Packet>(
 ) -> Result<(Ports, u8), Reason> {
     let header = *packet.at::<UdpHeader>(network.l4)?;
     let length = u16::from_be_bytes(header.length) as usize;
-    // With UDP GSO the length field covers one segment or all of them: only too long is a contradiction.
-    if length < size_of::<UdpHeader>() || beyond(network, length) {
+    // With UDP GSO the length field covers one segment or all of them: only too long is a contradiction. Of a first
+    // fragment it covers the others, too: only the header itself must be there.
+    let here = if network.part == Part::First {
+        size_of::<UdpHeader>()
+    } else {
+        length
+    };
+    if length < size_of::<UdpHeader>() || beyond(network, here) {
         return Err(Reason::Malformed);
     }
     Ok((header.ports, 0))

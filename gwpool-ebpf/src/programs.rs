@@ -4,7 +4,7 @@
 
 use crate::kernel::exit;
 use crate::kernel::maps::SETTINGS;
-use crate::kernel::window::{TcWindow, XdpWindow, came_in_by, unfinished};
+use crate::kernel::window::{TcWindow, XdpWindow, came_in_by, take_mark, unfinished};
 use crate::kernel::world::{Kernel, count_reason, tick};
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::{classifier, xdp};
@@ -63,7 +63,7 @@ pub fn gwpool_xdp(context: XdpContext) -> u32 {
 /// Ingress at TC beside XDP.
 #[classifier]
 pub fn gwpool_finish(context: TcContext) -> i32 {
-    if unfinished(&context) {
+    if unfinished(&context) || take_mark(&context) {
         tc_ingress(&context)
     } else {
         NEXT
@@ -135,4 +135,10 @@ pub fn gwpool_clock(_context: XdpContext) -> u32 {
         Some(settings) => tick(settings) as u32,
         None => 0,
     }
+}
+
+/// The daemon runs this on a frame it has held, to let it come in again.
+#[classifier]
+pub fn gwpool_reinject(context: TcContext) -> i32 {
+    exit::again(&context) as i32
 }

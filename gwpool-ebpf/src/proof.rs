@@ -39,9 +39,11 @@ pub fn proves<A: Copy, P: Packet>(
     if parsed.key.protocol != TCP {
         return Ok(true);
     }
+    if parsed.flags & (tcp::ACK | tcp::SYN | tcp::RST) != tcp::ACK {
+        return Ok(false);
+    }
     let header = packet.at::<TcpHeader>(parsed.l4)?;
-    Ok(parsed.flags & (tcp::ACK | tcp::SYN | tcp::RST) == tcp::ACK
-        && u32::from_be_bytes(header.acknowledgment) == other.proof)
+    Ok(u32::from_be_bytes(header.acknowledgment) == other.proof)
 }
 
 /// Moves both halves to the established tier: the backend's first, undone if the client's finds no room.

@@ -1,6 +1,6 @@
 //! Last stage: the stored rewrite, written into the packet. Checksums are corrected by the stored deltas.
 
-use crate::family::{Family, L3};
+use crate::family::{Family, L3, Part};
 use crate::packet::Packet;
 use crate::parse::{Parsed, Ports, UDP, checksum_offset};
 use crate::plain;
@@ -20,6 +20,10 @@ pub fn apply<F: Family, P: Packet>(
     hop: bool,
 ) -> Result<(), Reason> {
     let protocol = parsed.key.protocol;
+    let ends = (rewrite.source, rewrite.destination);
+    if parsed.part == Part::Later {
+        return F::write(packet, L3, ends, rewrite.address_delta, hop);
+    }
     // At TC this is a helper call, which ends every earlier view of the packet: so it comes first.
     packet.patch(
         parsed.l4 + checksum_offset(protocol),
@@ -27,7 +31,6 @@ pub fn apply<F: Family, P: Packet>(
         rewrite.port_delta,
         protocol == UDP,
     )?;
-    let ends = (rewrite.source, rewrite.destination);
     F::write(packet, L3, ends, rewrite.address_delta, hop)?;
     let ports = packet.at::<Ports>(parsed.l4)?;
     ports.source = rewrite.source_port;

@@ -5,7 +5,9 @@
 //! second look-up.
 
 use crate::family::Family;
+use crate::packet::Packet;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
 use gwpool_common::net::{Address, Network, NextHop, Port};
 use gwpool_common::reason::Reason;
@@ -107,6 +109,13 @@ pub trait World<F: Family> {
     ) -> Result<(), Refused>;
     /// Removes an embryonic entry, if it is there.
     fn forget(&mut self, key: &FlowKey<F::Address>);
+
+    /// What the first fragment of this packet has said.
+    fn first(&self, packet: &Fragmented<F::Address>) -> Option<First>;
+    /// Keeps what the first fragment says, instead of what an earlier one with the same number has.
+    fn remember(&mut self, packet: &Fragmented<F::Address>, first: &First);
+    /// Gives the frame to the daemon; false: no room.
+    fn hold<P: Packet>(&mut self, packet: &mut P) -> bool;
 
     /// What the host knows about an address.
     fn address(&self, address: &F::Address) -> Option<Address>;

@@ -142,7 +142,7 @@ const LIMITS: Limits = Limits {
     new_flows_per_source: 512,
     udp_flows: 256,
     answers_per_second: 16,
-    fragments: 64,
+    fragments: 1024,
 };
 
 /// The plan of a world: `seed`, or a file of `tests/cases/worlds/`; `flows`: what the established tier holds.

@@ -27,7 +27,7 @@ pub struct Frame {
 }
 
 /// What a frame's text may set, with what it is otherwise.
-const SETTINGS: [(&str, u32); 16] = [
+const SETTINGS: [(&str, u32); 18] = [
     ("seq", 1),
     ("ack", 0),
     ("ttl", 64),
@@ -44,6 +44,8 @@ const SETTINGS: [(&str, u32); 16] = [
     ("cut", 0),
     ("mtu", 0),
     ("quote", 28),
+    ("from", 0),
+    ("to", 0),
 ];
 
 impl Frame {
@@ -126,6 +128,11 @@ impl Frame {
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        if name == "part" {
+            let (from, to) = value.split_once('-').context("wanted part=FROM-TO")?;
+            self.set("from", from)?;
+            return self.set("to", to);
+        }
         let known = SETTINGS.iter().any(|(known, _)| *known == name);
         ensure!(known, "wanted one of {SETTINGS:?}, found {name:?}");
         let value = value
@@ -159,13 +166,13 @@ impl Frame {
         if let Some(raw) = &self.raw {
             return raw.clone();
         }
-        let transport = self.transport();
+        let (transport, fragment) = self.part();
         let options = self.get("options") as usize * 4;
         let total = 20 + options + transport.len();
         let mut ip = vec![0x45 + (options / 4) as u8, self.get("tos") as u8];
         ip.extend(given(self.get("total"), total as u32).to_be_bytes());
         ip.extend((self.get("id") as u16).to_be_bytes());
-        ip.extend((self.get("frag") as u16).to_be_bytes());
+        ip.extend(fragment.to_be_bytes());
         ip.extend([self.get("ttl") as u8, self.protocol, 0, 0]);
         ip.extend(self.source.0.octets());
         ip.extend(self.destination.0.octets());
@@ -184,6 +191,18 @@ impl Frame {
             frame.truncate(self.get("cut") as usize);
         }
         frame
+    }
+
+    /// The bytes after the IP header, and the field that says which of the packet's they are (RFC 791 3.1).
+    fn part(&self) -> (Vec<u8>, u16) {
+        let mut bytes = self.transport();
+        let (from, to) = (self.get("from") as usize, self.get("to") as usize);
+        if to == 0 {
+            return (bytes, self.get("frag") as u16);
+        }
+        let more = if to < bytes.len() { 0x2000 } else { 0 };
+        bytes = bytes.drain(..to.min(bytes.len())).skip(from).collect();
+        (bytes, (from / 8) as u16 | more)
     }
 
     fn transport(&self) -> Vec<u8> {

@@ -12,6 +12,7 @@ use gwpool_common::net::NextHop;
 use gwpool_common::reason::Reason;
 use gwpool_common::route::Counters;
 use gwpool_user::datapath::Datapath;
+use gwpool_user::fragments::driver::Held;
 use gwpool_user::plan::{Image, Limits, MapWrite};
 
 /// The object's bytes.
@@ -25,6 +26,8 @@ pub fn object() -> Result<Vec<u8>> {
 pub struct InKernel {
     datapath: Datapath,
     image: Image,
+    /// What the programs have put into the ring buffer.
+    held: Vec<(u32, Vec<u8>)>,
 }
 
 impl InKernel {
@@ -41,6 +44,7 @@ impl InKernel {
         Ok(InKernel {
             image: datapath.installed()?,
             datapath,
+            held: Vec::new(),
         })
     }
 
@@ -84,6 +88,12 @@ impl Subject for InKernel {
             Hook::Egress => "gwpool_egress",
         };
         let (verdict, mut bytes) = self.test_run(name, interface, frame)?;
+        let ring = self.datapath.maps.held.as_mut();
+        let ring = ring.context("HELD is taken")?;
+        while let Some(entry) = ring.next() {
+            let held = Held::read(&entry).context("half an entry in HELD")?;
+            self.held.push((held.interface, held.frame.to_vec()));
+        }
         let marked = bytes.len() == frame.len() + 4;
         // linux/bpf.h: enum xdp_action; linux/pkt_cls.h: TC_ACT_UNSPEC, _SHOT, _REDIRECT
         let action = match (hook, verdict as i32) {
@@ -120,6 +130,8 @@ impl Subject for InKernel {
         let mut state = State {
             established: maps.established.iter().collect::<Result<_, _>>()?,
             embryonic: maps.embryonic.iter().collect::<Result<_, _>>()?,
+            fragments: maps.fragments.iter().collect::<Result<_, _>>()?,
+            held: self.held.clone(),
             ..State::default()
         };
         for id in self.image.backends.keys() {
@@ -160,6 +172,10 @@ impl InKernel {
         for key in maps.embryonic.keys().collect::<Result<Vec<_>, _>>()? {
             maps.embryonic.remove(&key)?;
         }
+        for key in maps.fragments.keys().collect::<Result<Vec<_>, _>>()? {
+            maps.fragments.remove(&key)?;
+        }
+        self.held.clear();
         for id in self.image.routes.keys() {
             maps.turns.set(*id, [0; 8], 0)?;
         }

@@ -4,11 +4,13 @@
 //! connected prefixes and the default gateways of the [`Host`] it stands on, and the neighbours listed there.
 
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::{self, Settings};
 use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Backend, Counters, Listener, Listening, Route};
 use gwpool_ebpf::family::Ipv4;
+use gwpool_ebpf::packet::Packet;
 use gwpool_ebpf::world::{Lookup, Refused, Side, Way, World};
 use gwpool_user::host::Host;
 use gwpool_user::host::machine::Path;
@@ -35,6 +37,10 @@ pub struct Model {
     pub next_hops: BTreeMap<u16, NextHop>,
     /// By backend id.
     pub counters: BTreeMap<u32, Counters>,
+    /// What first fragments have said.
+    pub fragments: BTreeMap<Fragmented<V4>, First>,
+    /// Frames that wait for their first fragment, with the interface they came in by.
+    pub held: Vec<(u32, Vec<u8>)>,
     /// The interface of the packet under way.
     pub interface: u32,
     /// Whether it is at TC.
@@ -124,6 +130,24 @@ impl World<Ipv4> for Model {
 
     fn forget(&mut self, key: &FlowKey<V4>) {
         self.embryonic.remove(key);
+    }
+
+    fn first(&self, packet: &Fragmented<V4>) -> Option<First> {
+        self.fragments.get(packet).copied()
+    }
+
+    fn remember(&mut self, packet: &Fragmented<V4>, first: &First) {
+        self.fragments.insert(*packet, *first);
+    }
+
+    fn hold<P: Packet>(&mut self, packet: &mut P) -> bool {
+        let mut frame = [0; limits::HELD_FRAME_BYTES];
+        let copied = packet.copy(&mut frame);
+        if copied {
+            let bytes = frame[..packet.length()].to_vec();
+            self.held.push((self.interface, bytes));
+        }
+        copied
     }
 
     fn address(&self, address: &V4) -> Option<Address> {

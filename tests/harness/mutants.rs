@@ -34,7 +34,7 @@ const fn mutant(
 }
 
 /// All that are tried; the first changes nothing, and nobody may object to it.
-pub const ALL: [Mutant; 16] = [
+pub const ALL: [Mutant; 18] = [
     mutant(
         "nothing",
         "lib.rs",
@@ -119,6 +119,18 @@ pub const ALL: [Mutant; 16] = [
         "icmp.rs",
         "checksum::add(ports, inner)",
         "ports",
+    ),
+    mutant(
+        "fragments of one number are one packet",
+        "fragment.rs",
+        "source: network.source,\n        destination: network.destination,\n        id: network.id",
+        "source: F::Address::default(),\n        destination: network.destination,\n        id: network.id",
+    ),
+    mutant(
+        "later fragments get ports",
+        "rewrite.rs",
+        "parsed.part == Part::Later",
+        "parsed.part == Part::Later && parsed.ttl == 0",
     ),
     mutant(
         "box sources from anywhere",

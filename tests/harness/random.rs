@@ -178,16 +178,26 @@ fn describe(random: &mut Random, key: &FlowKey<V4>, flags: &str, ack: u32) -> St
         u16::from_be_bytes(key.destination_port),
     );
     let (length, ttl) = (random.below(50), random.one(&[1, 2, 64, 255]));
+    let part = part(random);
     match key.protocol {
         6 => format!(
-            "tcp {ends} {flags} seq={} ack={ack} len={length} ttl={ttl}",
+            "tcp {ends} {flags} seq={} ack={ack} len={length} ttl={ttl} {part}",
             random.below(1 << 20)
         ),
         _ => format!(
-            "udp {ends} len={length} ttl={ttl} nosum={}",
+            "udp {ends} len={length} ttl={ttl} nosum={} {part}",
             random.below(2)
         ),
     }
+}
+
+/// One packet in four is a fragment of one of a few: tiny, first, middle or last.
+fn part(random: &mut Random) -> String {
+    if random.below(4) != 0 {
+        return String::new();
+    }
+    let part = random.one(&["0-8", "0-24", "0-24", "24-32", "24-100"]);
+    format!("id={} part={part}", random.below(2))
 }
 
 /// A packet out of the blue, on the ports that the worlds listen on and on others.
@@ -217,8 +227,9 @@ fn blue(random: &mut Random, ingress: Hook) -> (Hook, u32, String) {
     };
     let (options, length, ttl) = (random.below(3), random.below(100), random.one(&[1, 64]));
     let common = format!(
-        "len={length} ttl={ttl} options={options} frag={}",
-        random.one(&[0, 0, 0, 0x4000, 0x2000])
+        "len={length} ttl={ttl} options={options} frag={} {}",
+        random.one(&[0, 0, 0x4000]),
+        part(random)
     );
     let text = if random.below(3) == 0 {
         format!("udp {source}:{client} > {destination}:{port} {common}")

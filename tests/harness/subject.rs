@@ -4,6 +4,7 @@ use crate::bed;
 use crate::model::{Model, Rival};
 use anyhow::{Context, Result};
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::net::V4;
 use gwpool_common::reason::{Fate, Reason};
 use gwpool_common::route::Counters;
@@ -46,6 +47,10 @@ pub struct State {
     pub embryonic: BTreeMap<FlowKey<V4>, Embryo<V4>>,
     /// By backend id, those that are not zero.
     pub counters: BTreeMap<u32, Counters>,
+    /// What first fragments have said.
+    pub fragments: BTreeMap<Fragmented<V4>, First>,
+    /// Frames given to the daemon, with the interface they came in by.
+    pub held: Vec<(u32, Vec<u8>)>,
     /// By name, those that are not zero.
     pub reasons: BTreeMap<&'static str, u64>,
 }
@@ -164,6 +169,8 @@ impl Subject for OnHost {
             established: self.model.established.clone(),
             embryonic: self.model.embryonic.clone(),
             counters: self.model.counters.clone(),
+            fragments: self.model.fragments.clone(),
+            held: self.model.held.clone(),
             reasons: self.reasons.clone(),
         })
     }

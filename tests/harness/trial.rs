@@ -56,6 +56,16 @@ impl Sent {
             moved == only,
             "wanted the counts {only:?} to move, found {moved:?}"
         );
+        let mut held = before.held.clone();
+        if expected.reason == Some(Reason::FragmentHeld) {
+            held.push((self.interface, self.frame.clone()));
+        }
+        ensure!(
+            after.held == held,
+            "wanted {} frames held, found {}, or others",
+            held.len(),
+            after.held.len()
+        );
         let action = match expected.reason {
             None => Action::Unfinished,
             Some(reason) if reason.fate() == Fate::Dropped => Action::Drop,

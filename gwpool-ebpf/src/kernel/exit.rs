@@ -1,7 +1,8 @@
 //! The ways out of a program that are helper calls: another interface, or the kernel's neighbour resolution.
 
-use aya_ebpf::bindings::bpf_redir_neigh;
-use aya_ebpf::helpers::{bpf_redirect, bpf_redirect_neigh};
+use aya_ebpf::bindings::{BPF_F_INGRESS, bpf_redir_neigh};
+use aya_ebpf::helpers::{bpf_clone_redirect, bpf_redirect, bpf_redirect_neigh};
+use aya_ebpf::programs::TcContext;
 use gwpool_common::net::V4;
 
 /// Address family of IPv4 (linux/socket.h).
@@ -24,4 +25,12 @@ pub fn towards(gateway: V4, interface: u32) -> i64 {
     let size = size_of::<bpf_redir_neigh>() as i32;
     // SAFETY: a structure of the size given.
     unsafe { bpf_redirect_neigh(interface, &raw mut next, size, 0) }
+}
+
+/// Lets a copy of the frame come in by the interface it is on; 0: the kernel has taken it.
+#[inline(always)]
+pub fn again(context: &TcContext) -> i64 {
+    let skb = context.skb.skb;
+    // SAFETY: the kernel hands a valid context to the program.
+    unsafe { bpf_clone_redirect(skb, (*skb).ifindex, BPF_F_INGRESS as u64) }
 }

@@ -2,9 +2,10 @@
 //! sizes that `gwpool.limits` names when it loads them, what stands here is the default.
 
 use aya_ebpf::Global;
-use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray};
+use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::fragment::{First, Fragmented, Held};
 use gwpool_common::limits::{self, Settings};
 use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
@@ -86,5 +87,12 @@ pub static ESTABLISHED: HashMap<FlowKey<V4>, Flow<V4>, { 2 * limits::FLOWS as us
 #[btf_map]
 pub static EMBRYONIC: LruHashMap<FlowKey<V4>, Embryo<V4>, { 2 * limits::EMBRYONIC as usize }> =
     LruHashMap::new();
+/// What first fragments have said: the oldest give way.
+#[btf_map]
+pub static FRAGMENTS: LruHashMap<Fragmented<V4>, First, { limits::FRAGMENTS as usize }> =
+    LruHashMap::new();
+/// Fragments that came before their first one, for the daemon.
+#[btf_map]
+pub static HELD: RingBuf<Held, { limits::HELD_BYTES as usize }> = RingBuf::new();
 
 const _: () = assert!(Reason::ALL.len() <= limits::REASONS as usize);

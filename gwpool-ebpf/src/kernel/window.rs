@@ -5,10 +5,12 @@
 
 use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, xdp_md};
 use aya_ebpf::helpers::{
-    bpf_l4_csum_replace, bpf_skb_pull_data, bpf_xdp_adjust_meta, bpf_xdp_get_buff_len,
+    bpf_l4_csum_replace, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_adjust_meta,
+    bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::ffi::c_void;
+use gwpool_common::limits::{self, MARK_AGAIN};
 use gwpool_common::reason::Reason;
 use gwpool_ebpf::family::L3;
 use gwpool_ebpf::packet::{Packet, Plain};
@@ -77,6 +79,16 @@ impl Packet for XdpWindow {
     #[inline(always)]
     fn segments(&self) -> u32 {
         1
+    }
+
+    #[inline(always)]
+    fn copy(&mut self, into: &mut [u8; limits::HELD_FRAME_BYTES]) -> bool {
+        let Some(length) = bounded(self.length()) else {
+            return false;
+        };
+        let place = into.as_mut_ptr().cast();
+        // SAFETY: the program's own context, and a place of at least `length` bytes.
+        unsafe { bpf_xdp_load_bytes(self.0, 0, place, length) == 0 }
     }
 
     #[inline(always)]
@@ -158,6 +170,16 @@ impl Packet for TcWindow {
     }
 
     #[inline(always)]
+    fn copy(&mut self, into: &mut [u8; limits::HELD_FRAME_BYTES]) -> bool {
+        let Some(length) = bounded(self.length()) else {
+            return false;
+        };
+        let place = into.as_mut_ptr().cast();
+        // SAFETY: as in `XdpWindow`.
+        unsafe { bpf_skb_load_bytes(self.skb.cast(), 0, place, length) == 0 }
+    }
+
+    #[inline(always)]
     fn tagged(&self) -> bool {
         // SAFETY: as in `at`.
         unsafe { (*self.skb).vlan_present != 0 }
@@ -229,6 +251,16 @@ fn segments(length: u32, count: u32, size: u32) -> u32 {
     }
 }
 
+/// The length of a frame that can be held, in the form that lets the verifier bound the copy: 1..=HELD_FRAME_BYTES.
+#[inline(always)]
+fn bounded(length: usize) -> Option<u32> {
+    let length = core::hint::black_box(length as u32);
+    if length == 0 || length > limits::HELD_FRAME_BYTES as u32 {
+        return None;
+    }
+    Some(length)
+}
+
 /// XDP has left this packet for TC to finish.
 #[inline(always)]
 pub fn unfinished(context: &TcContext) -> bool {
@@ -240,6 +272,19 @@ pub fn unfinished(context: &TcContext) -> bool {
     }
     // SAFETY: between `data_meta` and `data` by the check above.
     unsafe { *(mark as *const u32) == UNFINISHED }
+}
+
+/// The daemon has sent this packet in again, beside an XDP program that has not seen it. The mark has done its work.
+#[inline(always)]
+pub fn take_mark(context: &TcContext) -> bool {
+    let skb = context.skb.skb;
+    // SAFETY: the kernel hands a valid context to the program.
+    if unsafe { (*skb).mark } != MARK_AGAIN {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe { (*skb).mark = 0 };
+    true
 }
 
 /// The interface a packet came in by that is now leaving; 0: it was made here.

@@ -2,17 +2,19 @@
 //! full, racing or empty.
 
 use super::maps::*;
-use aya_ebpf::bindings::{BPF_NOEXIST, bpf_fib_lookup as FibParameters};
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST, bpf_fib_lookup as FibParameters};
 use aya_ebpf::helpers::{bpf_fib_lookup, bpf_jiffies64};
 use core::arch::asm;
 use core::ffi::c_void;
 use core::ptr::NonNull;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
 use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Backend, Counters, Listener, Listening, Route};
 use gwpool_ebpf::family::Ipv4;
+use gwpool_ebpf::packet::Packet;
 use gwpool_ebpf::world::{Lookup, Refused, Side, Way, World};
 
 /// Address family of IPv4 (linux/socket.h).
@@ -25,7 +27,8 @@ pub struct Kernel {
     context: *mut c_void,
     interface: u32,
     resolves: bool,
-    settings: Settings,
+    /// Not a copy: a program's stack is 512 bytes.
+    settings: Option<&'static Settings>,
     now: u16,
 }
 
@@ -33,13 +36,13 @@ impl Kernel {
     /// `context`: the program's own. `resolves`: the program runs at TC.
     #[inline(always)]
     pub fn new(context: *mut c_void, interface: u32, resolves: bool) -> Self {
-        let settings = SETTINGS.get(0).copied().unwrap_or_default();
+        let settings = SETTINGS.get(0);
         Kernel {
             context,
             interface,
             resolves,
             settings,
-            now: tick(&settings),
+            now: settings.map_or(0, tick),
         }
     }
 
@@ -98,7 +101,7 @@ impl World<Ipv4> for Kernel {
 
     #[inline(always)]
     fn settings(&self) -> Settings {
-        self.settings
+        self.settings.copied().unwrap_or_default()
     }
 
     #[inline(always)]
@@ -176,6 +179,41 @@ impl World<Ipv4> for Kernel {
     fn forget(&mut self, key: &FlowKey<V4>) {
         // Not there: evicted, or promoted by another CPU.
         let _ = EMBRYONIC.remove(key);
+    }
+
+    #[inline(always)]
+    fn first(&self, packet: &Fragmented<V4>) -> Option<First> {
+        // SAFETY: as in `embryo`; eight bytes, whole.
+        unsafe { FRAGMENTS.get(packet) }.copied()
+    }
+
+    #[inline(always)]
+    fn remember(&mut self, packet: &Fragmented<V4>, first: &First) {
+        // No memory for it: the others are held, and given up.
+        let _ = FRAGMENTS.insert(packet, first, BPF_ANY as u64);
+    }
+
+    #[inline(always)]
+    fn hold<P: Packet>(&mut self, packet: &mut P) -> bool {
+        // Full: no daemon, or more than it takes.
+        let Some(mut entry) = HELD.reserve(0) else {
+            return false;
+        };
+        let held = entry.as_mut_ptr();
+        // SAFETY: reserved for this program, as large as `Held`; bytes take every pattern.
+        let frame = unsafe {
+            (*held).interface = self.interface;
+            (*held).length = packet.length() as u16;
+            (*held).seen = self.now;
+            &mut (*held).frame
+        };
+        if packet.copy(frame) {
+            entry.submit(0);
+            true
+        } else {
+            entry.discard(0);
+            false
+        }
     }
 
     #[inline(always)]

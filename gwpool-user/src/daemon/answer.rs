@@ -47,6 +47,7 @@ impl Instance {
             counters: &counters,
             reasons: &self.datapath.reasons()?,
             census: &census,
+            fragments: self.fragments.counts(),
         }))
     }
 

@@ -7,6 +7,7 @@ use crate::datapath::mode::{self, Choice, Mode};
 use crate::datapath::pins::{Pins, Place};
 use crate::datapath::sweep::{self, Sweep};
 use crate::datapath::{Datapath, OBJECT, attach};
+use crate::fragments::driver as fragments;
 use crate::host::Host;
 use crate::host::driver::Driver;
 use crate::plan::{Difference, Image, Plan, diff, neighbours, warnings};
@@ -28,6 +29,7 @@ pub(super) struct Instance {
     pub(super) attached: BTreeMap<u32, Choice>,
     sweep: Sweep,
     pub(super) started: Instant,
+    pub(super) fragments: fragments::Handle,
 }
 
 impl Instance {
@@ -35,7 +37,8 @@ impl Instance {
         let mut driver = Driver::connect()?;
         let mut host = driver.picture().await?;
         pins.create()?;
-        let datapath = Datapath::adopt(OBJECT, &plan.limits, &pins)?;
+        let mut datapath = Datapath::adopt(OBJECT, &plan.limits, &pins)?;
+        let fragments = fragments::start(&mut datapath, &pins);
         let image = datapath.installed()?;
         if image.names.is_empty() {
             info!("nothing runs yet: starting afresh");
@@ -58,6 +61,7 @@ impl Instance {
             attached: BTreeMap::new(),
             sweep: Sweep::default(),
             started: Instant::now(),
+            fragments,
         };
         for warning in warnings::warnings(&instance.plan, &instance.host) {
             warn!("{warning}");
@@ -113,6 +117,10 @@ impl Instance {
         }
         let managed: BTreeSet<u32> = self.image.interfaces.keys().copied().collect();
         self.attached.retain(|index, _| managed.contains(index));
+        let native = |(_, choice): &(&u32, &Choice)| choice.mode == Mode::Native;
+        let native = self.attached.iter().filter(native);
+        self.fragments
+            .native(native.map(|(index, _)| *index).collect());
         let gone = attach::detach_others(&self.pins, &managed)?;
         if gone != 0 {
             info!("took {gone} link(s) off interfaces that are gone or no longer managed");

@@ -18,8 +18,9 @@ use std::path::Path;
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gwpool.o"));
 
 /// The programs, in the order they are verified.
-pub const PROGRAMS: [&str; 5] = [
+pub const PROGRAMS: [&str; 6] = [
     "gwpool_clock",
+    "gwpool_reinject",
     "gwpool_xdp",
     "gwpool_finish",
     "gwpool_ingress",

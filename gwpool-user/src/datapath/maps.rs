@@ -6,8 +6,9 @@
 use super::error::Error;
 use aya::Ebpf;
 use aya::maps::lpm_trie::LpmTrie;
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
 use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
 use gwpool_common::route::{
@@ -15,7 +16,7 @@ use gwpool_common::route::{
 };
 
 /// Every map of the object that outlives a daemon: these are pinned and adopted.
-pub const NAMES: [&str; 19] = [
+pub const NAMES: [&str; 20] = [
     "SETTINGS",
     "ADDRESSES",
     "NETWORKS",
@@ -35,6 +36,7 @@ pub const NAMES: [&str; 19] = [
     "REASONS",
     "ESTABLISHED",
     "EMBRYONIC",
+    "FRAGMENTS",
 ];
 
 /// Typed handles.
@@ -77,6 +79,10 @@ pub struct Maps {
     pub established: HashMap<MapData, FlowKey<V4>, Flow<V4>>,
     /// The tier that evicts.
     pub embryonic: HashMap<MapData, FlowKey<V4>, Embryo<V4>>,
+    /// What first fragments have said.
+    pub fragments: HashMap<MapData, Fragmented<V4>, First>,
+    /// Fragments that came before their first one. Not pinned: each daemon has its own; `fragments` takes it.
+    pub held: Option<RingBuf<MapData>>,
 }
 
 impl Maps {
@@ -102,6 +108,8 @@ impl Maps {
             reasons: typed(ebpf, "REASONS")?,
             established: typed(ebpf, "ESTABLISHED")?,
             embryonic: typed(ebpf, "EMBRYONIC")?,
+            fragments: typed(ebpf, "FRAGMENTS")?,
+            held: Some(typed(ebpf, "HELD")?),
         })
     }
 }

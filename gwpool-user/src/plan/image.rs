@@ -144,6 +144,7 @@ impl Limits {
             "LISTENERS" => Some(self.listeners.max(self.routes)),
             "ACCESS" => Some(self.access),
             "SOURCES" => Some(self.sources),
+            "FRAGMENTS" => Some(self.fragments),
             _ => None,
         }
     }

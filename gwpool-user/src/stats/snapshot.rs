@@ -4,6 +4,7 @@
 
 use crate::datapath::flows::Census;
 use crate::datapath::mode::Mode;
+use crate::fragments::machine::Counts as Fragments;
 use crate::plan::{ListenAddress, Plan};
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Counters, Route as MapRoute};
@@ -39,6 +40,9 @@ pub struct Datapath {
     pub interfaces: Vec<Interface>,
     /// In flows, not in entries.
     pub flows: Flows,
+    /// Fragments that came before their first one.
+    #[serde(default)]
+    pub fragments: Fragments,
 }
 
 /// A managed interface.
@@ -153,6 +157,8 @@ pub struct Sources<'a> {
     pub counters: &'a BTreeMap<u32, Counters>,
     /// All reasons.
     pub reasons: &'a [(Reason, u64)],
+    /// Of the holder of early fragments.
+    pub fragments: Fragments,
     /// Flows.
     pub census: &'a Census,
 }
@@ -175,6 +181,7 @@ impl Snapshot {
                     embryonic: sources.census.embryonic,
                     capacity: u64::from(sources.plan.limits.flows),
                 },
+                fragments: sources.fragments,
             },
             routes: sources
                 .plan

@@ -68,6 +68,7 @@ pub fn example() -> Snapshot {
         counters: &BTreeMap::from([(1, carried(6)), (2, carried(5)), (3, carried(1))]),
         reasons: &[(Reason::ToBackend, 120), (Reason::Malformed, 0)],
         census: &census,
+        fragments: Fragments::default(),
     })
 }
 
