@@ -6,15 +6,17 @@ use crate::config::{self, Loaded, Sources};
 use crate::daemon::{self, Places};
 use crate::datapath::attach;
 use crate::datapath::pins::Pins;
+use crate::plan::turns::WEIGHT_MAX;
 use crate::stats::driver::{self, Error as SocketError};
 use crate::stats::snapshot::Snapshot;
 use crate::stats::table;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use tracing_subscriber::filter::LevelFilter;
 
 /// Failed while running.
@@ -94,12 +96,32 @@ enum Verb {
         /// Only this route
         route: Option<String>,
     },
+    /// Read the inputs of `run` again and go over to what they say now; live flows stay
+    Reload {
+        /// For programs to read
+        #[arg(long)]
+        json: bool,
+    },
     /// Send new connections of a route to the local stack (off), or forward them again (on); live flows stay
     Route {
         /// Which of the two
         switch: Switch,
-        /// Its name; '*' means all
+        /// Its name; `*` and `?` stand for anything, '*' means all
         route: String,
+    },
+    /// Take a backend out of its route's turns, or back in (ready); live flows stay
+    Backend {
+        /// drain and maint give it no new connections, and stats says which of the two
+        state: State,
+        /// ROUTE/BACKEND; `*` and `?` stand for anything: '*/gateway-2', 'argocd/*'
+        backend: String,
+    },
+    /// Change a backend's share of new connections; live flows stay
+    Weight {
+        /// ROUTE/BACKEND; `*` and `?` stand for anything: '*/gateway-2', 'argocd/*'
+        backend: String,
+        /// From 0 to 256, as in HAProxy; `plan`: what the inventory says
+        weight: Weight,
     },
     /// Stop the daemon; the programs stay attached and live flows go on
     Stop {
@@ -115,6 +137,29 @@ enum Switch {
     Off,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum State {
+    Drain,
+    Ready,
+    Maint,
+}
+
+/// A weight set by hand; `None`: by the inventory again.
+#[derive(Clone, Copy, Debug)]
+struct Weight(Option<u16>);
+
+impl FromStr for Weight {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(weight) if weight <= WEIGHT_MAX => Ok(Weight(Some(weight))),
+            _ if text == "plan" => Ok(Weight(None)),
+            _ => Err(format!("wanted a number from 0 to {WEIGHT_MAX}, or plan")),
+        }
+    }
+}
+
 /// Runs the command line.
 pub fn main() -> ExitCode {
     let Cli { places, verb } = Cli::parse();
@@ -125,25 +170,50 @@ pub fn main() -> ExitCode {
     };
     let done = match verb {
         Verb::Check { sources, quiet } => return check(&sources.into(), quiet),
-        Verb::Run { sources } => match read(&sources.into()) {
-            Ok(loaded) => run(loaded, &places),
-            Err(code) => return code,
-        },
-        Verb::Stats { json, route } => stats(&places, json, route.as_deref()),
-        Verb::Route { switch, route } => {
-            let request =
-                json!({ "verb": "route", "route": route, "on": matches!(switch, Switch::On) });
-            driver::ask(&places.runtime_dir, &request)
-                .map(drop)
-                .map_err(Into::into)
+        Verb::Run { sources } => {
+            let sources = sources.into();
+            match read(&sources) {
+                Ok(loaded) => run(sources, loaded, &places),
+                Err(code) => return code,
+            }
         }
+        Verb::Stats { json, route } => stats(&places, json, route.as_deref()),
+        Verb::Reload { json } => reload(&places, json),
+        Verb::Route { switch, route } => {
+            let on = matches!(switch, Switch::On);
+            let answer = ask(
+                &places,
+                &json!({ "verb": "route", "route": route, "on": on }),
+            );
+            answer.map(|answer| {
+                for route in texts(&answer["disabled"]) {
+                    eprintln!("{route} stays off: the inventory says enabled: false");
+                }
+            })
+        }
+        Verb::Backend { state, backend } => {
+            let state = match state {
+                State::Drain => "drain",
+                State::Ready => "ready",
+                State::Maint => "maint",
+            };
+            change(
+                &places,
+                &json!({ "verb": "backend", "backend": backend, "state": state }),
+            )
+        }
+        Verb::Weight { backend, weight } => change(
+            &places,
+            &json!({ "verb": "weight", "backend": backend, "weight": weight.0 }),
+        ),
         Verb::Stop { detach } => stop(&places, detach),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("gwpool-user: {error:#}");
-            ExitCode::from(FAILED)
+            let wrong = matches!(error.downcast_ref(), Some(SocketError::Wrong(_)));
+            ExitCode::from(if wrong { WRONG } else { FAILED })
         }
     }
 }
@@ -177,7 +247,7 @@ fn check(sources: &Sources, quiet: bool) -> ExitCode {
     printed(&text).map_or_else(|_| ExitCode::from(FAILED), |()| ExitCode::SUCCESS)
 }
 
-fn run(loaded: Loaded, places: &Places) -> Result<()> {
+fn run(sources: Sources, loaded: Loaded, places: &Places) -> Result<()> {
     let level = std::env::var("GWPOOL_LOG").ok();
     let level = level
         .and_then(|level| level.parse().ok())
@@ -193,11 +263,53 @@ fn run(loaded: Loaded, places: &Places) -> Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(daemon::run(loaded, places))
+    let ended = runtime.block_on(daemon::run(sources, loaded, places));
+    // A reload may be waiting for somebody's name server.
+    runtime.shutdown_background();
+    ended
+}
+
+fn ask(places: &Places, request: &Value) -> Result<Value> {
+    Ok(driver::ask(&places.runtime_dir, request)?)
+}
+
+fn reload(places: &Places, json: bool) -> Result<()> {
+    let answer = ask(places, &json!({ "verb": "reload" }))?;
+    for note in texts(&answer["notes"]) {
+        eprintln!("{note}");
+    }
+    let text = if json {
+        format!("{answer:#}\n")
+    } else if answer["changed"] == true {
+        format!(
+            "changed: {} map writes, {} ms\n",
+            answer["writes"], answer["ms"]
+        )
+    } else {
+        format!("not changed, {} ms\n", answer["ms"])
+    };
+    printed(&text).context("cannot write to stdout")
+}
+
+/// Changes backends, and says which of their routes now refuse everybody.
+fn change(places: &Places, request: &Value) -> Result<()> {
+    let answer = ask(places, request)?;
+    for route in texts(&answer["without_backend"]) {
+        eprintln!("no backend of {route} takes turns now: new connections get no_live_backend");
+    }
+    let names: Vec<&str> = texts(&answer["backends"]).collect();
+    printed(&format!("{}\n", names.join("\n"))).context("cannot write to stdout")
+}
+
+fn texts(list: &Value) -> impl Iterator<Item = &str> {
+    list.as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
 }
 
 fn stats(places: &Places, json: bool, route: Option<&str>) -> Result<()> {
-    let mut answer = driver::ask(&places.runtime_dir, &json!({ "verb": "stats" }))?;
+    let mut answer = ask(places, &json!({ "verb": "stats" }))?;
     let snapshot: Snapshot =
         serde_json::from_value(answer.clone()).context("the daemon's answer is not understood")?;
     if let Some(name) = route {
@@ -207,7 +319,8 @@ fn stats(places: &Places, json: bool, route: Option<&str>) -> Result<()> {
             .map(|route| route.name.as_str())
             .collect();
         if !known.contains(&name) {
-            bail!("no route is called {name}; there are: {}", known.join(", "));
+            let why = format!("no route is called {name}; there are: {}", known.join(", "));
+            return Err(SocketError::Wrong(why).into());
         }
         if let Some(routes) = answer["routes"].as_array_mut() {
             routes.retain(|route| route["name"] == name);
@@ -246,3 +359,6 @@ fn printed(text: &str) -> std::io::Result<()> {
         written => written,
     }
 }
+
+#[cfg(test)]
+mod tests;

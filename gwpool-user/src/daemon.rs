@@ -3,15 +3,20 @@
 //! Leaving takes nothing off: the programs stay attached and pinned, and the next daemon takes them over.
 
 mod answer;
+mod changes;
 mod instance;
+mod reload;
+mod selection;
 
-use crate::config::Loaded;
+use crate::config::{Loaded, Sources};
 use crate::datapath::pins::Pins;
 use crate::datapath::{OBJECT, sweep};
 use crate::host::privilege;
 use crate::stats::driver;
+use answer::{Asker, Next};
 use anyhow::{Context as _, Result, bail};
 use instance::Instance;
+use reload::Reloads;
 use sd_notify::NotifyState;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
@@ -19,7 +24,7 @@ use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{info, warn};
+use tracing::info;
 
 /// Where an instance keeps its things.
 #[derive(Clone, Debug)]
@@ -32,11 +37,14 @@ pub struct Places {
     pub state_dir: PathBuf,
 }
 
-/// Runs until told to stop.
-pub async fn run(loaded: Loaded, places: &Places) -> Result<()> {
-    for note in &loaded.notes {
+/// Runs what was loaded from these sources until told to stop.
+pub async fn run(mut sources: Sources, loaded: Loaded, places: &Places) -> Result<()> {
+    let Loaded { plan, notes } = loaded;
+    for note in &notes {
         info!("{note}");
     }
+    // A machine that is renamed stays the node it is.
+    sources.node = Some(plan.node.clone());
     prepare(places)?;
     // The socket first: who has it is the only daemon on these pins.
     let listener = driver::listen(&places.runtime_dir)?;
@@ -45,13 +53,14 @@ pub async fn run(loaded: Loaded, places: &Places) -> Result<()> {
         signal(SignalKind::interrupt())?,
         signal(SignalKind::hangup())?,
     ];
-    let mut instance = Instance::start(loaded.plan, Pins::new(&places.pin_dir)).await?;
+    let mut instance = Instance::start(plan, Pins::new(&places.pin_dir)).await?;
     let (sender, requests) = mpsc::channel(1);
     tokio::spawn(driver::serve(listener, sender));
     // Without a service manager there is nobody to tell.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     info!("ready: {instance}");
-    attend(&mut instance, requests, signals).await?;
+    let reloads = Reloads::new(sources, notes);
+    attend(&mut instance, requests, reloads, signals).await?;
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     info!(
         "stopping; the programs stay attached and live flows go on (gwpool-user stop --detach takes them off)"
@@ -83,9 +92,11 @@ fn prepare(places: &Places) -> Result<()> {
         })
 }
 
+/// Whatever writes maps does so here, one after the other.
 async fn attend(
     instance: &mut Instance,
     mut requests: mpsc::Receiver<driver::Request>,
+    mut reloads: Reloads,
     [mut terminate, mut interrupt, mut hangup]: [Signal; 3],
 ) -> Result<()> {
     let mut sweeps = interval(sweep::INTERVAL);
@@ -98,16 +109,18 @@ async fn attend(
             }
             _ = sweeps.tick() => instance.sweep().await,
             Some(request) = requests.recv() => {
-                let stops = request.body["verb"] == "stop";
-                instance.answer(request).await;
-                if stops {
-                    return Ok(());
+                match instance.answer(request).await {
+                    Next::Done => {}
+                    Next::Stop => return Ok(()),
+                    Next::Reload(asker) => reloads.ask(asker),
                 }
             }
+            inputs = reloads.read() => reloads.finish(inputs, instance).await,
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             _ = hangup.recv() => {
-                warn!("SIGHUP: this version reads a changed plan when it is started again; live flows do not notice");
+                let name = "SIGHUP".to_owned();
+                reloads.ask(Asker { name, answer: None });
             }
         }
     }

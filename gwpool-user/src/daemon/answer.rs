@@ -1,34 +1,80 @@
-//! What an instance answers at its socket: the snapshot, and the verbs that change it.
+//! What an instance answers at its socket: the snapshot to whom the socket lets in, changes to root alone.
+//!
+//! Requests come one by one, between everything else that writes maps, and each change is logged with who asked.
 
 use super::instance::{Instance, chain};
 use crate::datapath::mode::Mode;
-use crate::plan::diff;
 use crate::stats::driver::{self, Request};
 use crate::stats::snapshot::{self, Snapshot};
 use anyhow::{Result, anyhow, bail};
-use gwpool_common::route::Route;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
-use tracing::info;
+use std::collections::BTreeMap;
+use tokio::sync::oneshot;
+use tracing::{info, warn};
+
+/// The verbs that change nothing.
+const READS: [&str; 1] = ["stats"];
+
+/// The input is wrong: nothing was changed, and the command exits with 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Wrong(pub(super) String);
+
+/// What a request leaves to be done.
+pub(super) enum Next {
+    /// Nothing.
+    Done,
+    /// The daemon stops.
+    Stop,
+    /// Its inputs are read again, and then this is answered.
+    Reload(Asker),
+}
+
+/// Who wants to hear how a reload went.
+pub(super) struct Asker {
+    /// Who it is, in words.
+    pub(super) name: String,
+    /// A signal expects no answer.
+    pub(super) answer: Option<oneshot::Sender<Value>>,
+}
 
 impl Instance {
-    pub(super) async fn answer(&mut self, request: Request) {
-        let answer = match request.body["verb"].as_str() {
-            Some("stats") => self
-                .snapshot()
-                .await
-                .and_then(|snapshot| Ok(serde_json::to_value(snapshot)?)),
-            Some("route") => self.switch(&request.body),
-            Some("stop") => Ok(json!({ "stopping": true })),
-            Some(verb) => Err(anyhow!("this daemon does not know the verb {verb}")),
-            None => Err(anyhow!("the request names no verb")),
+    pub(super) async fn answer(&mut self, request: Request) -> Next {
+        let Request { body, uid, answer } = request;
+        let verb = body["verb"].as_str().unwrap_or_default();
+        if let Err(error) = permitted(verb, uid) {
+            warn!("uid {uid}: {error:#}");
+            let _ = answer.send(refused(&error));
+            return Next::Done;
+        }
+        let (done, next) = match verb {
+            "stats" => (self.snapshot().await, Next::Done),
+            "stop" => (Ok(json!({ "stopping": true })), Next::Stop),
+            "reload" => {
+                let (name, answer) = (format!("uid {uid}"), Some(answer));
+                return Next::Reload(Asker { name, answer });
+            }
+            "route" => (self.switch(&body), Next::Done),
+            "backend" => (self.set_state(&body), Next::Done),
+            "weight" => (self.set_weight(&body), Next::Done),
+            "" => (Err(anyhow!("the request names no verb")), Next::Done),
+            verb => (
+                Err(anyhow!("this daemon does not know the verb {verb}")),
+                Next::Done,
+            ),
         };
-        let answer = answer.unwrap_or_else(|error| driver::refusal(&chain(&error)));
+        if !READS.contains(&verb) {
+            match &done {
+                Ok(answer) => info!("uid {uid}: {body}: {} map writes", answer["writes"]),
+                Err(error) => warn!("uid {uid}: {body}: refused: {error:#}"),
+            }
+        }
         // A client that has left wants no answer.
-        let _ = request.answer.send(answer);
+        let _ = answer.send(done.unwrap_or_else(|error| refused(&error)));
+        next
     }
 
-    async fn snapshot(&self) -> Result<Snapshot> {
+    async fn snapshot(&self) -> Result<Value> {
         let census = self.datapath.flows.census().await?;
         let mut counters = BTreeMap::new();
         for id in self.image.backends.keys() {
@@ -39,7 +85,7 @@ impl Instance {
             .values()
             .map(|choice| (choice.interface.clone(), choice.mode))
             .collect();
-        Ok(Snapshot::of(&snapshot::Sources {
+        let snapshot = Snapshot::of(&snapshot::Sources {
             plan: &self.plan,
             image: &self.image,
             uptime_seconds: self.started.elapsed().as_secs(),
@@ -48,46 +94,24 @@ impl Instance {
             reasons: &self.datapath.reasons()?,
             census: &census,
             fragments: self.fragments.counts(),
-        }))
+        });
+        Ok(serde_json::to_value(snapshot)?)
     }
+}
 
-    /// `route on|off`: `*` means all of them.
-    fn switch(&mut self, body: &Value) -> Result<Value> {
-        let (Some(name), Some(on)) = (body["route"].as_str(), body["on"].as_bool()) else {
-            bail!("the request lacks a route, or whether it is to be on");
-        };
-        let named = |route: &&crate::plan::Route| name == "*" || route.name == name;
-        let routes: BTreeSet<u32> = self
-            .plan
-            .routes
-            .iter()
-            .filter(named)
-            .filter_map(|route| self.image.route_id(&route.name))
-            .collect();
-        if routes.is_empty() {
-            let known: Vec<&str> = self
-                .plan
-                .routes
-                .iter()
-                .map(|route| route.name.as_str())
-                .collect();
-            bail!("no route is called {name}; there are: {}", known.join(", "));
-        }
-        let difference = diff::switch(&self.image, &self.plan, &self.host, &routes, on)?;
-        let changed = !difference.writes.is_empty();
-        self.write(difference)?;
-        let is_off = |id: &u32| {
-            self.image
-                .routes
-                .get(id)
-                .is_some_and(|route| route.flags & Route::ENABLED == 0)
-        };
-        if on && routes.iter().any(is_off) {
-            bail!(
-                "the plan says enabled: false, which `route on` does not change: change the inventory"
-            );
-        }
-        info!("route {name} switched {}", if on { "on" } else { "off" });
-        Ok(json!({ "changed": changed }))
+/// The socket's mode says who may ask at all; who may change something is said by the kernel, too.
+fn permitted(verb: &str, uid: u32) -> Result<()> {
+    if uid != 0 && !READS.contains(&verb) {
+        bail!("{verb} is for root (uid 0), and this is uid {uid}");
+    }
+    Ok(())
+}
+
+/// The answer that means no, and whether the input is to blame.
+pub(super) fn refused(error: &anyhow::Error) -> Value {
+    if error.is::<Wrong>() {
+        driver::wrong(&chain(error))
+    } else {
+        driver::refusal(&chain(error))
     }
 }

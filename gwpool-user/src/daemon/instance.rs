@@ -6,10 +6,10 @@
 use crate::datapath::mode::{self, Choice, Mode};
 use crate::datapath::pins::{Pins, Place};
 use crate::datapath::sweep::{self, Sweep};
-use crate::datapath::{Datapath, OBJECT, attach};
+use crate::datapath::{self, Datapath, OBJECT, attach};
 use crate::fragments::driver as fragments;
-use crate::host::Host;
 use crate::host::driver::Driver;
+use crate::host::{self, Host};
 use crate::plan::{Difference, Image, Plan, diff, neighbours, warnings};
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,22 +63,15 @@ impl Instance {
             started: Instant::now(),
             fragments,
         };
-        for warning in warnings::warnings(&instance.plan, &instance.host) {
-            warn!("{warning}");
-        }
-        instance.mark_xdp()?;
-        instance.lay()?;
-        let choices = instance.choose()?;
-        for choice in &choices {
-            report(choice);
-        }
-        instance.attach(choices)?;
+        instance.warn_unless(&[]);
+        instance.lay_and_attach()?;
         instance.tend().await;
         Ok(instance)
     }
 
-    /// The interfaces of the plan that have no programs yet, and how they get them.
-    fn choose(&self) -> Result<Vec<Choice>> {
+    /// The interfaces of a plan that have no programs yet, or have them in a way that this plan may not want, and how
+    /// they get them.
+    pub(super) fn choose(&self, plan: &Plan) -> Result<Vec<Choice>, datapath::Error> {
         let links = self.pins.links()?;
         let ours = |index| {
             links
@@ -87,16 +80,18 @@ impl Instance {
         };
         let mut choices = Vec::new();
         let mut seen = BTreeSet::new();
-        for network in &self.plan.networks {
+        let same_way = plan.datapath == self.plan.datapath;
+        for network in &plan.networks {
             let Some(link) = self.host.links.get(&network.interface) else {
                 continue;
             };
-            if self.attached.contains_key(&link.index) || !seen.insert(link.index) {
+            let attached = same_way && self.attached.contains_key(&link.index);
+            if attached || !seen.insert(link.index) {
                 continue;
             }
             let foreign = link.program.is_some() && !ours(link.index);
             choices.push(mode::choose(
-                self.plan.datapath,
+                plan.datapath,
                 &network.interface,
                 link,
                 foreign,
@@ -106,8 +101,9 @@ impl Instance {
     }
 
     /// Attaches, forgets interfaces that are gone, and tells the programs where XDP now is.
-    fn attach(&mut self, choices: Vec<Choice>) -> Result<()> {
+    pub(super) fn attach(&mut self, choices: Vec<Choice>) -> Result<()> {
         for choice in choices {
+            report(&choice);
             let (index, mode) = (choice.index, choice.mode);
             let attached = self.datapath.attach(&self.pins, choice)?;
             if attached.mode != mode {
@@ -134,7 +130,7 @@ impl Instance {
     }
 
     /// Notes in the picture which interfaces carry our XDP program; true if the maps say otherwise.
-    fn mark_xdp(&mut self) -> Result<bool> {
+    pub(super) fn mark_xdp(&mut self) -> Result<bool> {
         let links = self.pins.links()?;
         let mut moved = false;
         for link in self.host.links.values_mut() {
@@ -178,23 +174,14 @@ impl Instance {
 
     /// The host has changed. What fails here is said, and what ran goes on.
     pub(super) async fn follow(&mut self) {
-        let mut host = match self.driver.picture().await {
-            Ok(host) => host,
-            Err(error) => {
-                return error!(
-                    "cannot look at the host, going on with what was: {}",
-                    chain(&error.into())
-                );
-            }
-        };
-        host.epoch = self.host.epoch + u32::from(self.host.epoch_moved(&host));
-        let before = warnings::warnings(&self.plan, &self.host);
-        self.host = host;
-        for warning in warnings::warnings(&self.plan, &self.host) {
-            if !before.contains(&warning) {
-                warn!("{warning}");
-            }
+        let before = self.warnings();
+        if let Err(error) = self.look().await {
+            return error!(
+                "cannot look at the host, going on with what was: {}",
+                chain(&error.into())
+            );
         }
+        self.warn_unless(&before);
         if let Err(error) = self.lay_and_attach() {
             error!(
                 "the host has changed and the plan no longer fits it, going on with what was: {}",
@@ -204,17 +191,35 @@ impl Instance {
         self.tend().await;
     }
 
-    fn lay_and_attach(&mut self) -> Result<()> {
+    /// Takes a new picture of the host: whoever calls lays a plan on it.
+    pub(super) async fn look(&mut self) -> Result<(), host::driver::Error> {
+        let mut host = self.driver.picture().await?;
+        host.epoch = self.host.epoch + u32::from(self.host.epoch_moved(&host));
+        self.host = host;
+        Ok(())
+    }
+
+    pub(super) fn warnings(&self) -> Vec<String> {
+        warnings::warnings(&self.plan, &self.host)
+    }
+
+    /// Says what was not said before.
+    pub(super) fn warn_unless(&self, before: &[String]) {
+        for warning in self.warnings() {
+            if !before.contains(&warning) {
+                warn!("{warning}");
+            }
+        }
+    }
+
+    pub(super) fn lay_and_attach(&mut self) -> Result<()> {
         self.mark_xdp()?;
         self.lay()?;
-        let choices = self.choose()?;
-        for choice in &choices {
-            report(choice);
-        }
+        let choices = self.choose(&self.plan)?;
         self.attach(choices)
     }
 
-    async fn tend(&mut self) {
+    pub(super) async fn tend(&mut self) {
         let wanted = neighbours::managed(&self.plan, &self.host);
         self.driver.manage(&wanted).await;
     }

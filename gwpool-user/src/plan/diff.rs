@@ -9,8 +9,8 @@ use super::image::{Image, MapWrite};
 use super::plan::Plan;
 use super::wanted;
 use crate::host::Host;
-use gwpool_common::net::Network;
-use gwpool_common::route::Route;
+use gwpool_common::net::{Network, V4};
+use gwpool_common::route::{Backend, Route};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The way from what is installed to what is wanted.
@@ -81,6 +81,70 @@ pub fn switch(
         route.flags |= if on { 0 } else { Route::SWITCHED_OFF };
     }
     let wanted = wanted::wanted(&switched, plan, host)?;
+    Ok(Difference {
+        writes: writes(installed, &wanted),
+        wanted,
+    })
+}
+
+/// What `backend` makes of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It takes its turns.
+    Ready,
+    /// No new connection.
+    Drain,
+    /// The same, for maintenance.
+    Maint,
+}
+
+/// Sets states by hand.
+pub fn set_states(
+    installed: &Image,
+    plan: &Plan,
+    host: &Host,
+    backends: &BTreeSet<u32>,
+    state: State,
+) -> Result<Difference, Error> {
+    let mut set = installed.clone();
+    for id in backends {
+        let Some(backend) = set.backends.get_mut(id) else {
+            continue;
+        };
+        backend.flags &= !(Backend::<V4>::DRAIN | Backend::<V4>::MAINT);
+        backend.flags |= match state {
+            State::Ready => 0,
+            State::Drain => Backend::<V4>::DRAIN,
+            State::Maint => Backend::<V4>::MAINT,
+        };
+    }
+    let wanted = wanted::wanted(&set, plan, host)?;
+    Ok(Difference {
+        writes: writes(installed, &wanted),
+        wanted,
+    })
+}
+
+/// Sets weights by hand; `None`: the plan's.
+pub fn set_weight(
+    installed: &Image,
+    plan: &Plan,
+    host: &Host,
+    backends: &BTreeSet<u32>,
+    weight: Option<u16>,
+) -> Result<Difference, Error> {
+    let mut set = installed.clone();
+    for id in backends {
+        let Some(backend) = set.backends.get_mut(id) else {
+            continue;
+        };
+        backend.flags &= !Backend::<V4>::WEIGHED;
+        if let Some(weight) = weight {
+            backend.flags |= Backend::<V4>::WEIGHED;
+            backend.weight = weight;
+        }
+    }
+    let wanted = wanted::wanted(&set, plan, host)?;
     Ok(Difference {
         writes: writes(installed, &wanted),
         wanted,

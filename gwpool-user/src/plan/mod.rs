@@ -22,7 +22,7 @@ pub mod turns;
 mod wanted;
 pub mod warnings;
 #[cfg(test)]
-mod world;
+pub(crate) mod world;
 
 pub use diff::{Difference, diff};
 pub use error::Error;

@@ -56,10 +56,7 @@ pub fn wanted(installed: &Image, plan: &Plan, host: &Host) -> Result<Image, Erro
         {
             flags |= Route::SELF_BACKEND;
         }
-        let run: Vec<u32> = turns::cycle(&route.weights())
-            .into_iter()
-            .map(|taker| pool[taker])
-            .collect();
+        let run = run(&image, &pool);
         let stretch = slots::place(installed, &mut image, id, &run, &plan.limits)?;
         image.routes.insert(
             id,
@@ -77,6 +74,20 @@ pub fn wanted(installed: &Image, plan: &Plan, host: &Host) -> Result<Image, Erro
     image.replaced = slots::replaced(installed, &image);
     forget_names(&mut image);
     Ok(image)
+}
+
+/// One cycle of a pool. Who is taken out by hand counts as weight 0.
+fn run(image: &Image, pool: &[u32]) -> Vec<u32> {
+    let share = |id: &u32| {
+        let backend = &image.backends[id];
+        let out = backend.flags & (Backend::<V4>::DRAIN | Backend::<V4>::MAINT) != 0;
+        if out { 0 } else { backend.weight }
+    };
+    let weights: Vec<u16> = pool.iter().map(share).collect();
+    turns::cycle(&weights)
+        .into_iter()
+        .map(|taker| pool[taker])
+        .collect()
 }
 
 /// A name is kept while a route or a backend, retired or not, has its id.
@@ -306,6 +317,14 @@ fn backends(
             idle_s: route.timeout.idle_s.unwrap_or(0),
         };
         let id = backend_id(image, plan, &wanted, &pool)?;
+        let mut wanted = wanted;
+        if let Some(known) = image.backends.get(&id) {
+            let kept = Backend::<V4>::DRAIN | Backend::<V4>::MAINT | Backend::<V4>::WEIGHED;
+            wanted.flags |= known.flags & kept;
+            if known.flags & Backend::<V4>::WEIGHED != 0 {
+                wanted.weight = known.weight;
+            }
+        }
         image.backends.insert(id, wanted);
         pool.push(id);
     }

@@ -1,8 +1,9 @@
 //! The daemon's socket: a line of JSON in, a line of JSON out, as often as the client likes.
 //!
-//! Requests are read here, bounded in length, time and number, and handed to the daemon one by one; a client that
-//! is slow to ask or to read delays nobody but itself.
+//! Requests are read here, bounded in length, time and number, and handed to the daemon one by one, with the user who
+//! asks; a client that is slow to ask or to read delays nobody but itself.
 
+use nix::unistd::{Group, chown};
 use serde_json::{Value, json};
 use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -20,6 +21,8 @@ use tokio::time::timeout;
 const REQUEST_BYTES: u64 = 4096;
 /// Clients at a time; more wait.
 const CLIENTS: usize = 32;
+/// Who may connect, besides root; where there is no such group, root alone.
+const GROUP: &str = "gwpool";
 /// For a client to ask, and to take its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -56,6 +59,9 @@ pub enum Error {
     /// The daemon understood, and says no.
     #[error("{0}")]
     Refused(String),
+    /// The daemon understood what is wanted, and that is wrong.
+    #[error("{0}")]
+    Wrong(String),
 }
 
 /// The socket's path.
@@ -68,6 +74,8 @@ pub fn socket(runtime_dir: &Path) -> PathBuf {
 pub struct Request {
     /// As it came.
     pub body: Value,
+    /// Whose process asks, by the kernel's word.
+    pub uid: u32,
     /// Where the answer goes; the client may have left.
     pub answer: oneshot::Sender<Value>,
 }
@@ -94,6 +102,10 @@ pub fn listen(runtime_dir: &Path) -> Result<UnixListener, Error> {
         _ => {}
     }
     let listener = UnixListener::bind(&path).map_err(failed("cannot listen"))?;
+    if let Ok(Some(group)) = Group::from_name(GROUP) {
+        chown(&path, None, Some(group.gid))
+            .map_err(|errno| failed("cannot give it to its group")(errno.into()))?;
+    }
     fs::set_permissions(&path, Permissions::from_mode(0o660))
         .map_err(failed("cannot set its mode"))?;
     Ok(listener)
@@ -121,6 +133,7 @@ pub async fn serve(listener: UnixListener, requests: mpsc::Sender<Request>) {
 }
 
 async fn converse(client: UnixStream, requests: &mpsc::Sender<Request>) -> io::Result<()> {
+    let uid = client.peer_cred()?.uid();
     let (reader, mut writer) = client.into_split();
     let mut reader = tokio::io::BufReader::new(reader);
     loop {
@@ -133,7 +146,7 @@ async fn converse(client: UnixStream, requests: &mpsc::Sender<Request>) -> io::R
         }
         let complete = line.last() == Some(&b'\n');
         let answer = match serde_json::from_slice(&line) {
-            Ok(body) if complete => ask_daemon(body, requests).await,
+            Ok(body) if complete => ask_daemon(body, uid, requests).await,
             Ok(_) => refusal("the request does not end with a newline"),
             Err(error) => refusal(&format!("the request is not JSON: {error}")),
         };
@@ -146,10 +159,10 @@ async fn converse(client: UnixStream, requests: &mpsc::Sender<Request>) -> io::R
     }
 }
 
-async fn ask_daemon(body: Value, requests: &mpsc::Sender<Request>) -> Value {
+async fn ask_daemon(body: Value, uid: u32, requests: &mpsc::Sender<Request>) -> Value {
     let (answer, answered) = oneshot::channel();
     let gone = || refusal("the daemon is stopping");
-    if requests.send(Request { body, answer }).await.is_err() {
+    if requests.send(Request { body, uid, answer }).await.is_err() {
         return gone();
     }
     answered.await.unwrap_or_else(|_| gone())
@@ -160,6 +173,11 @@ pub fn refusal(why: &str) -> Value {
     json!({ "error": why })
 }
 
+/// The answer that means no because of what was asked for.
+pub fn wrong(why: &str) -> Value {
+    json!({ "error": why, "wrong": true })
+}
+
 /// Asks a running daemon.
 pub fn ask(runtime_dir: &Path, request: &Value) -> Result<Value, Error> {
     let path = socket(runtime_dir);
@@ -168,17 +186,24 @@ pub fn ask(runtime_dir: &Path, request: &Value) -> Result<Value, Error> {
         move |source| Error::Socket { path, what, source }
     };
     let mut client = connect(&path)?;
-    let line = format!("{request}\n");
     client
-        .write_all(line.as_bytes())
+        .write_all(format!("{request}\n").as_bytes())
         .map_err(failed("cannot ask"))?;
     let mut answer = String::new();
     BufReader::new(client)
         .read_line(&mut answer)
         .map_err(failed("no answer"))?;
-    let answer: Value = serde_json::from_str(&answer)
-        .map_err(|error| failed("the answer is not JSON")(io::Error::other(error)))?;
+    understood(&path, &answer)
+}
+
+fn understood(path: &Path, line: &str) -> Result<Value, Error> {
+    let answer: Value = serde_json::from_str(line).map_err(|error| Error::Socket {
+        path: path.to_owned(),
+        what: "the answer is not JSON",
+        source: io::Error::other(error),
+    })?;
     match answer.get("error").and_then(Value::as_str) {
+        Some(why) if answer["wrong"] == true => Err(Error::Wrong(why.to_owned())),
         Some(why) => Err(Error::Refused(why.to_owned())),
         None => Ok(answer),
     }
@@ -195,6 +220,15 @@ pub fn stop(runtime_dir: &Path) -> Result<(), Error> {
     client
         .write_all(b"{\"verb\":\"stop\"}\n")
         .map_err(failed("cannot ask"))?;
+    let mut client = BufReader::new(client);
+    let mut answer = String::new();
+    client
+        .read_line(&mut answer)
+        .map_err(failed("cannot wait for the daemon's end"))?;
+    // It may be gone before it has answered.
+    if !answer.is_empty() {
+        understood(&path, &answer)?;
+    }
     io::copy(&mut client, &mut io::sink()).map_err(failed("cannot wait for the daemon's end"))?;
     Ok(())
 }

@@ -6,8 +6,9 @@ use crate::datapath::flows::Census;
 use crate::datapath::mode::Mode;
 use crate::fragments::machine::Counts as Fragments;
 use crate::plan::{ListenAddress, Plan};
+use gwpool_common::net::V4;
 use gwpool_common::reason::Reason;
-use gwpool_common::route::{Counters, Route as MapRoute};
+use gwpool_common::route::{Backend as MapBackend, Counters, Route as MapRoute};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -91,7 +92,7 @@ pub struct Backend {
     pub address: String,
     /// Its port.
     pub port: u16,
-    /// Its share of new connections beside the others'; 0: none.
+    /// Its share of new connections beside the others', by the inventory or by hand; 0: none.
     #[serde(default = "one")]
     pub weight: u16,
     /// `up`, `down`, `drain` or `maint`.
@@ -244,8 +245,8 @@ impl Backend {
             name: backend.name.clone(),
             address: Ipv4Addr::from(installed.address).to_string(),
             port: backend.port,
-            weight: backend.weight,
-            state: "up".to_owned(),
+            weight: installed.weight,
+            state: state(&installed).to_owned(),
             connections_total: counters.connections,
             flows_active: sources.census.active.get(&id).copied().unwrap_or(0),
             to_backend: Volume {
@@ -257,6 +258,15 @@ impl Backend {
                 bytes: counters.to_client_bytes,
             },
         }
+    }
+}
+
+/// Whether it takes turns, or who took it out.
+fn state(installed: &MapBackend<V4>) -> &'static str {
+    match installed.flags {
+        flags if flags & MapBackend::<V4>::MAINT != 0 => "maint",
+        flags if flags & MapBackend::<V4>::DRAIN != 0 => "drain",
+        _ => "up",
     }
 }
 

@@ -23,7 +23,9 @@ async fn echo(listener: UnixListener) {
     let (sender, mut requests) = mpsc::channel::<Request>(1);
     tokio::spawn(serve(listener, sender));
     while let Some(request) = requests.recv().await {
-        let _ = request.answer.send(json!({ "asked": request.body }));
+        let _ = request
+            .answer
+            .send(json!({ "asked": request.body, "uid": request.uid }));
     }
 }
 
@@ -42,7 +44,8 @@ async fn a_question_is_answered_while_slow_clients_dawdle() {
     let answer = ask_in_thread(folder.0.clone(), json!({"verb": "stats"}))
         .await
         .unwrap();
-    assert_eq!(answer, json!({"asked": {"verb": "stats"}}));
+    let own = nix::unistd::getuid().as_raw();
+    assert_eq!(answer, json!({"asked": {"verb": "stats"}, "uid": own}));
 }
 
 #[tokio::test]
@@ -66,6 +69,23 @@ async fn nonsense_is_refused_and_said() {
         .await
         .unwrap();
     assert!(long.contains("error"), "{long}");
+}
+
+#[tokio::test]
+async fn a_no_says_whether_the_input_is_to_blame() {
+    let folder = Folder::new("no");
+    let listener = listen(&folder.0).unwrap();
+    let (sender, mut requests) = mpsc::channel::<Request>(1);
+    tokio::spawn(serve(listener, sender));
+    tokio::spawn(async move {
+        for answer in [wrong("what is x"), refusal("no room")] {
+            let _ = requests.recv().await.unwrap().answer.send(answer);
+        }
+    });
+    let answers = [(); 2].map(|()| ask_in_thread(folder.0.clone(), json!({"verb": "x"})));
+    let [first, second] = answers;
+    assert!(matches!(first.await, Err(Error::Wrong(why)) if why == "what is x"));
+    assert!(matches!(second.await, Err(Error::Refused(why)) if why == "no room"));
 }
 
 #[tokio::test]

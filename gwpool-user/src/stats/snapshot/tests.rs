@@ -81,6 +81,7 @@ fn image() -> Image {
             route::Backend {
                 address,
                 route: 5,
+                weight: 1,
                 ..Default::default()
             },
         );
