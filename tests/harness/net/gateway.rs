@@ -8,6 +8,8 @@ use super::site::project;
 use super::stats::Stats;
 use super::wait::wait_for;
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::process::CommandExt;
@@ -188,6 +190,13 @@ impl Daemon {
                 )
             }
         }
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        // `ip netns exec` becomes the daemon: the process is the same.
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
+        nix::sys::signal::kill(pid, signal).context("signalling the daemon")
     }
 
     /// Kills it on the spot (SIGKILL): nothing it could do about it.

@@ -1,13 +1,14 @@
 //! The net tier's ground: network namespaces with the seed's topology (drawn in `tests/README.md`), real servers and
 //! clients in them, and the daemon on each gateway. What is made here is removed on drop, on panic, on Ctrl-C and on
 //! SIGTERM; what a killed run left behind is swept by the next one. In the order of building: [`run`], [`namespace`],
-//! [`site`], [`fabric`], [`nodeport`] and [`nginx`], [`client`] and [`transfer`], [`sockets`], [`wire`] and [`flood`], [`gateway`], [`ledger`],
-//! and [`world`], all of it.
+//! [`site`], [`fabric`], [`nodeport`] and [`nginx`], [`client`] and [`transfer`], [`sockets`], [`wire`] and [`flood`],
+//! [`gateway`] and [`hand`], [`ledger`], and [`world`], all of it.
 
 pub mod client;
 pub mod fabric;
 pub mod flood;
 pub mod gateway;
+pub mod hand;
 pub mod ledger;
 pub mod namespace;
 pub mod nginx;

@@ -63,6 +63,10 @@ pub struct Route {
 pub struct Backend {
     /// Its host's name.
     pub name: String,
+    /// Its share of new connections beside the others'.
+    pub weight: u16,
+    /// `up`, `down`, `drain` or `maint`.
+    pub state: String,
     /// Connections given to it.
     pub connections_total: u64,
     /// Connections that neither side has reset nor both have closed.

@@ -9,6 +9,7 @@ use super::run::Run;
 use super::site::{self, Site, seed_ports};
 use super::stats::Stats;
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -122,6 +123,14 @@ impl World {
         check_modes(self.datapath, &daemon.ready()?)?;
         self.daemons.insert(gateway.name.clone(), daemon);
         Ok(())
+    }
+
+    /// A signal to the daemon of one gateway.
+    pub fn signal(&self, gateway: &Gateway, signal: Signal) -> Result<()> {
+        let daemon = self.daemons.get(&gateway.name);
+        daemon
+            .with_context(|| format!("no daemon was started on {}", gateway.name))?
+            .signal(signal)
     }
 
     /// SIGKILL to the daemon of one gateway.
