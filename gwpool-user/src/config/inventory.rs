@@ -4,11 +4,12 @@
 //! files it comes from is in [`sources`](super::sources).
 #![forbid(unsafe_code)]
 
+use super::membership::Membership;
 use super::ranges;
 use super::report::{Cause, Findings, Place, suggest};
-use super::tree::{Entry, Node, Value};
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use super::tree::{Entry, Map, Node, Value};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 /// Keys that make a map a group.
 const GROUP_KEYS: [&str; 3] = ["hosts", "children", "vars"];
@@ -16,7 +17,7 @@ const GROUP_KEYS: [&str; 3] = ["hosts", "children", "vars"];
 pub const ALL: &str = "all";
 
 /// Variables from one place: a file, or one `vars:` or host entry of it.
-pub type Layer = Arc<Vec<Entry>>;
+pub type Layer = Arc<Map>;
 
 /// Everything that was read.
 #[derive(Debug, Default)]
@@ -27,6 +28,9 @@ pub struct Inventory {
     pub hosts: Vec<Host>,
     /// `-e`, in order.
     pub extra: Vec<Layer>,
+    /// Where each host is in `hosts`.
+    places: BTreeMap<String, usize>,
+    membership: OnceLock<Membership>,
 }
 
 /// A group.
@@ -35,7 +39,7 @@ pub struct Group {
     /// Groups inside, each with the place that says so.
     pub children: Vec<(String, Place)>,
     /// Hosts named directly in it.
-    pub hosts: Vec<String>,
+    pub hosts: BTreeSet<String>,
     /// From inventory files.
     pub inline: Vec<Layer>,
     /// From `group_vars/`.
@@ -58,46 +62,35 @@ pub struct Host {
 impl Inventory {
     /// A host by its exact name.
     pub fn host(&self, name: &str) -> Option<&Host> {
-        self.hosts.iter().find(|host| host.name == name)
+        self.places.get(name).map(|place| &self.hosts[*place])
     }
 
     /// The hosts of a group and of the groups in it, in inventory order. `None`: no such group.
     pub fn members(&self, group: &str) -> Option<Vec<&Host>> {
         self.groups.get(group)?;
-        let is_member = |host: &&Host| group == ALL || self.holds(group, &host.name);
-        Some(self.hosts.iter().filter(is_member).collect())
-    }
-
-    fn holds(&self, group: &str, host: &str) -> bool {
-        self.groups.get(group).is_some_and(|group| {
-            group.hosts.iter().any(|name| name == host)
-                || group
-                    .children
-                    .iter()
-                    .any(|(child, _)| self.holds(child, host))
-        })
+        let places = self.membership().hosts(group).iter();
+        Some(places.map(|place| &self.hosts[*place]).collect())
     }
 
     /// The groups a host is in, outermost first: how deep they lie, then `ansible_group_priority`, then the name.
     pub fn groups_of(&self, host: &str) -> Vec<(&str, &Group)> {
+        let (membership, place) = (self.membership(), self.places.get(host));
+        let holds = |name: &str| place.is_some_and(|place| membership.holds(name, *place));
         let groups = self
             .groups
             .iter()
             .map(|(name, group)| (name.as_str(), group));
         let mut groups: Vec<_> = groups
-            .filter(|(name, _)| *name == ALL || self.holds(name, host))
+            .filter(|(name, _)| *name == ALL || holds(name))
             .collect();
-        groups.sort_by_key(|(name, group)| (self.depth(name), group.priority(), *name));
+        groups.sort_by_key(|(name, group)| (membership.depth(name), group.priority(), *name));
         groups
     }
 
-    fn depth(&self, name: &str) -> usize {
-        let above = self
-            .groups
-            .iter()
-            .filter(|(_, group)| group.children.iter().any(|(child, _)| child == name));
-        let deepest = above.map(|(parent, _)| self.depth(parent) + 1).max();
-        deepest.unwrap_or(usize::from(name != ALL))
+    /// Asked for only once everything has been read.
+    pub fn membership(&self) -> &Membership {
+        let known = || Membership::new(&self.groups, &self.hosts, &self.places);
+        self.membership.get_or_init(known)
     }
 
     /// A group, made if it is not there.
@@ -180,24 +173,17 @@ impl Inventory {
             }
         };
         for name in names {
-            let members = &mut self.group(group).hosts;
-            if !members.contains(&name) {
-                members.push(name.clone());
-            }
-            let index = self
-                .hosts
-                .iter()
-                .position(|host| host.name == name)
-                .unwrap_or_else(|| {
-                    self.hosts.push(Host {
-                        name,
-                        at: entry.at.clone(),
-                        inline: Vec::new(),
-                        filed: Vec::new(),
-                    });
-                    self.hosts.len() - 1
+            self.group(group).hosts.insert(name.clone());
+            let place = *self.places.entry(name.clone()).or_insert_with(|| {
+                self.hosts.push(Host {
+                    name,
+                    at: entry.at.clone(),
+                    inline: Vec::new(),
+                    filed: Vec::new(),
                 });
-            self.hosts[index].inline.extend(vars.map(Arc::clone));
+                self.hosts.len() - 1
+            });
+            self.hosts[place].inline.extend(vars.map(Arc::clone));
         }
     }
 

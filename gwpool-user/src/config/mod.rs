@@ -9,6 +9,7 @@ mod addresses;
 mod conflicts;
 mod files;
 mod inventory;
+mod membership;
 mod ranges;
 mod report;
 mod resolve;

@@ -4,6 +4,7 @@
 //! run of `check` tells them all. Errors are values with context; only here do they become text.
 #![forbid(unsafe_code)]
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,7 +41,7 @@ impl fmt::Display for Place {
 }
 
 /// What is wrong.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Cause {
     /// The file system says no.
     #[error("wanted a readable file, found: {0}")]
@@ -206,7 +207,7 @@ fn quoted(keys: &[String]) -> String {
 }
 
 /// An error and where it is.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{at}: {cause}")]
 pub struct Problem {
     /// Where.
@@ -249,8 +250,24 @@ impl std::error::Error for Report {}
 /// What was found so far. Shared: templates are rendered inside the template engine's own values.
 #[derive(Debug, Default)]
 pub struct Findings {
-    errors: Mutex<Vec<Problem>>,
-    notes: Mutex<Vec<Note>>,
+    errors: Mutex<Told<Problem, Problem>>,
+    notes: Mutex<Told<Note, String>>,
+}
+
+/// In the order they were found, and what makes them the same.
+#[derive(Debug)]
+struct Told<T, K> {
+    all: Vec<T>,
+    known: HashSet<K>,
+}
+
+impl<T, K> Default for Told<T, K> {
+    fn default() -> Self {
+        Told {
+            all: Vec::new(),
+            known: HashSet::new(),
+        }
+    }
 }
 
 impl Findings {
@@ -265,51 +282,55 @@ impl Findings {
     /// Adds an error, once.
     pub fn problem(&self, problem: Problem) {
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
-        if !errors.contains(&problem) {
-            errors.push(problem);
+        if errors.known.insert(problem.clone()) {
+            errors.all.push(problem);
         }
     }
 
     /// Adds a note; the same text elsewhere is not said again.
     pub fn note(&self, at: &Place, text: String) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        if notes.iter().all(|note| note.text != text) {
-            notes.push(Note {
-                at: at.clone(),
-                text,
-            });
+        if notes.known.insert(text.clone()) {
+            let at = at.clone();
+            notes.all.push(Note { at, text });
         }
     }
 
     /// The notes, or every error there is.
     pub fn verdict(&self) -> Result<Vec<Note>, Report> {
-        let errors = self
-            .errors
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        if errors.is_empty() {
-            Ok(self
-                .notes
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone())
-        } else {
-            Err(Report { errors })
+        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        if !errors.all.is_empty() {
+            let errors = errors.all.clone();
+            return Err(Report { errors });
         }
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(notes.all.clone())
     }
 }
 
 /// "did you mean", or what there is to choose from.
 pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
-    match known.iter().min_by_key(|other| distance(word, other)) {
-        None => String::new(),
-        Some(nearest) if distance(word, nearest) <= 1 + word.chars().count() / 4 => {
-            format!("did you mean `{nearest}`?")
+    let length = word.chars().count();
+    let mut most = 1 + length / 4;
+    let mut nearest = None;
+    for other in &known {
+        // So many letters have to come or go at least.
+        if other.chars().count().abs_diff(length) > most {
+            continue;
         }
-        Some(_) if known.len() <= 24 => format!("there are: {}", known.join(", ")),
-        Some(_) => String::new(),
+        let far = distance(word, other);
+        if far < most || (far == most && nearest.is_none()) {
+            (most, nearest) = (far, Some(other));
+        }
+        if nearest.is_some() && most <= 1 {
+            break;
+        }
+    }
+    match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None if (1..=24).contains(&known.len()) => format!("there are: {}", known.join(", ")),
+        None => String::new(),
     }
 }
 

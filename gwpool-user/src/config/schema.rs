@@ -56,9 +56,7 @@ impl<'a> Section<'a> {
         if found.is_none() {
             let at = self
                 .node
-                .entries()
-                .iter()
-                .find(|entry| entry.key == key)
+                .entry(key)
                 .map_or(&self.node.at, |entry| &entry.at);
             self.findings.error(
                 at,

@@ -94,7 +94,7 @@ impl Inventory {
             first.key,
         );
         findings.note(&first.at, text);
-        self.group(ALL).inline.push(Arc::new(variables));
+        self.group(ALL).inline.push(Arc::new(variables.into()));
     }
 
     /// Also in `-e`: addresses of hosts, which Ansible would take for a variable named as the group.

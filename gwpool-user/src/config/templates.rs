@@ -9,7 +9,7 @@ use super::tree::{Entry, Node, Value, shortened};
 use super::vars::Scope;
 use minijinja::value::{Enumerator, Object, ObjectRepr, ValueKind};
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Instructions one template may cost.
 const FUEL: u64 = 100_000;
@@ -59,11 +59,15 @@ fn jinja(scope: &Arc<Scope>, expression: &str, text: &str, at: &Place) -> Result
     to_node(&value, at).map_err(|error| failed(text, at, &error))
 }
 
-fn environment() -> Environment<'static> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_fuel(Some(FUEL));
-    environment
+/// Made once: its filters and tests take longer than a template does.
+fn environment() -> &'static Environment<'static> {
+    static MADE: LazyLock<Environment> = LazyLock::new(|| {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
+        environment
+    });
+    &MADE
 }
 
 fn failed(template: &str, at: &Place, error: &minijinja::Error) -> Problem {

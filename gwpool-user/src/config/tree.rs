@@ -4,7 +4,11 @@
 #![forbid(unsafe_code)]
 
 use super::report::Place;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+/// Keys that are looked for one after the other; with more, by an index.
+const SCANNED_MAX: usize = 16;
 
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +37,7 @@ pub enum Value {
     /// A sequence.
     List(Arc<Vec<Node>>),
     /// A mapping, in the order written.
-    Map(Arc<Vec<Entry>>),
+    Map(Arc<Map>),
     /// Under a tag only Ansible can open, as `!vault`: an error for whoever needs it.
     Sealed(String),
     /// An error that has been reported: whoever needs it stays silent.
@@ -49,6 +53,59 @@ pub struct Entry {
     pub at: Place,
     /// Its value.
     pub node: Node,
+}
+
+/// The entries of a mapping, each key once.
+#[derive(Clone, Debug, Default)]
+pub struct Map {
+    entries: Vec<Entry>,
+    /// Places in `entries` in the order of the keys, made when it is needed.
+    index: OnceLock<Vec<usize>>,
+}
+
+impl From<Vec<Entry>> for Map {
+    fn from(entries: Vec<Entry>) -> Map {
+        Map {
+            entries,
+            index: OnceLock::new(),
+        }
+    }
+}
+
+impl FromIterator<Entry> for Map {
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Map {
+        Map::from(Vec::from_iter(entries))
+    }
+}
+
+impl Deref for Map {
+    type Target = [Entry];
+
+    fn deref(&self) -> &[Entry] {
+        &self.entries
+    }
+}
+
+impl PartialEq for Map {
+    fn eq(&self, other: &Map) -> bool {
+        self.entries == other.entries
+    }
+}
+
+impl Map {
+    fn entry(&self, key: &str) -> Option<&Entry> {
+        if self.entries.len() <= SCANNED_MAX {
+            return self.entries.iter().find(|entry| entry.key == key);
+        }
+        let key_at = |place: &usize| self.entries[*place].key.as_str();
+        let index = self.index.get_or_init(|| {
+            let mut index: Vec<usize> = (0..self.entries.len()).collect();
+            index.sort_by_key(key_at);
+            index
+        });
+        let found = index.binary_search_by_key(&key, key_at).ok()?;
+        Some(&self.entries[index[found]])
+    }
 }
 
 impl Node {
@@ -69,12 +126,17 @@ impl Node {
         }
     }
 
+    /// A key and its value.
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        match &self.value {
+            Value::Map(map) => map.entry(key),
+            _ => None,
+        }
+    }
+
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        self.entries()
-            .iter()
-            .find(|entry| entry.key == key)
-            .map(|entry| &entry.node)
+        self.entry(key).map(|entry| &entry.node)
     }
 
     /// Nothing there.

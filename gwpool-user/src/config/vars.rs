@@ -18,7 +18,7 @@ const DEPTH_MAX: usize = 32;
 /// Levels of what templates fetched: more is a circle too.
 const LEVELS_MAX: usize = 128;
 /// Templates rendered for one host: more is a bomb.
-const RENDERED_MAX: usize = 100_000;
+const RENDERED_MAX: usize = 250_000;
 
 /// What the templates of one host can see.
 #[derive(Debug)]
@@ -171,7 +171,7 @@ impl Scope {
                 // Whoever needs the value says what is wrong with it.
                 Value::Sealed(_) | Value::Broken => return Ok(node),
                 _ => {
-                    let entry = node.entries().iter().find(|entry| entry.key == part);
+                    let entry = node.entry(part);
                     entry.map(|entry| (entry.node.clone(), entry.at.clone()))
                 }
             };
@@ -255,14 +255,6 @@ fn magic<'a>(
         at: at.clone(),
         node,
     };
-    let members = |name: &String| {
-        let hosts = inventory.members(name).unwrap_or_default();
-        entry(
-            name,
-            list(hosts.iter().map(|host| text(&host.name)).collect()),
-        )
-    };
-    let all_groups = Value::Map(Arc::new(inventory.groups.keys().map(members).collect()));
     vec![
         entry("inventory_hostname", text(host)),
         entry(
@@ -270,6 +262,6 @@ fn magic<'a>(
             text(host.split('.').next().unwrap_or(host)),
         ),
         entry("group_names", list(groups.map(text).collect())),
-        entry("groups", Node::new(all_groups, at.clone())),
+        entry("groups", inventory.membership().variable.clone()),
     ]
 }

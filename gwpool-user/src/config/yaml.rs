@@ -7,13 +7,13 @@
 use super::report::{Cause, Findings, Place, Problem};
 use super::tree::{Entry, Node, Value};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Levels of nesting.
 const DEPTH_MAX: usize = 64;
 /// Values that the aliases of one file may stand for.
-const ALIASED_MAX: usize = 100_000;
+const ALIASED_MAX: usize = 1_000_000;
 const QUOTE_IT: &str = "a template stands in quotes: \"{{ … }}\"";
 
 /// Reads one document. `None`: nothing usable; the findings say why.
@@ -165,23 +165,24 @@ impl<'a> Builder<'a> {
             match key {
                 None => broken = true,
                 Some(key) if merge && key == "<<" => merged.push(node),
-                Some(key) => self.add(
-                    &mut entries,
-                    Entry {
-                        key,
-                        at: self.place(span.start),
-                        node,
-                    },
-                ),
+                Some(key) => entries.push(Entry {
+                    key,
+                    at: self.place(span.start),
+                    node,
+                }),
             }
         }
-        for node in merged {
-            self.merge(&mut entries, &node);
+        self.refuse_twice(&mut entries);
+        if !merged.is_empty() {
+            let mut known = entries.iter().map(|entry| entry.key.clone()).collect();
+            for node in merged {
+                self.merge(&mut entries, &mut known, &node);
+            }
         }
         Ok(if broken {
             Value::Broken
         } else {
-            Value::Map(Arc::new(entries))
+            Value::Map(Arc::new(entries.into()))
         })
     }
 
@@ -199,30 +200,41 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn add(&self, entries: &mut Vec<Entry>, entry: Entry) {
-        match entries.iter().find(|other| other.key == entry.key) {
-            None => entries.push(entry),
-            Some(first) => {
-                let cause = Cause::DuplicateKey {
-                    key: entry.key.clone(),
-                    first: first.at.clone(),
-                };
-                self.findings.error(&entry.at, cause);
-            }
+    /// The first of equal keys stays.
+    fn refuse_twice(&self, entries: &mut Vec<Entry>) {
+        let mut by_key: Vec<usize> = (0..entries.len()).collect();
+        by_key.sort_by_key(|place| &entries[*place].key);
+        let mut again = BTreeMap::new();
+        for same in by_key.chunk_by(|one, other| entries[*one].key == entries[*other].key) {
+            again.extend(same.iter().skip(1).map(|place| (*place, same[0])));
         }
+        for (place, first) in &again {
+            let entry = &entries[*place];
+            let cause = Cause::DuplicateKey {
+                key: entry.key.clone(),
+                first: entries[*first].at.clone(),
+            };
+            self.findings.error(&entry.at, cause);
+        }
+        let mut places = 0..entries.len();
+        entries.retain(|_| {
+            places
+                .next()
+                .is_some_and(|place| !again.contains_key(&place))
+        });
     }
 
     /// `<<`: what is written here wins, then the first of several maps.
-    fn merge(&self, entries: &mut Vec<Entry>, from: &Node) {
+    fn merge(&self, entries: &mut Vec<Entry>, known: &mut BTreeSet<String>, from: &Node) {
         match &from.value {
             Value::Map(added) => {
                 for entry in added.iter() {
-                    if entries.iter().all(|other| other.key != entry.key) {
+                    if known.insert(entry.key.clone()) {
                         entries.push(entry.clone());
                     }
                 }
             }
-            Value::List(maps) => maps.iter().for_each(|map| self.merge(entries, map)),
+            Value::List(maps) => maps.iter().for_each(|map| self.merge(entries, known, map)),
             Value::Broken => {}
             _ => self.findings.error(
                 &from.at,

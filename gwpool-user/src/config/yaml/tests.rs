@@ -88,7 +88,7 @@ fn too_much_is_refused() {
         .collect();
     let (_, errors) = read(&format!("a0: &a0 [x,x,x,x,x,x,x,x,x]\n{bomb}"));
     assert!(
-        errors[0].contains("aliases of at most 100000 values"),
+        errors[0].contains("aliases of at most 1000000 values"),
         "{errors:?}"
     );
     let (_, errors) = read(&format!("{}{}", "[".repeat(100), "]".repeat(100)));
