@@ -3,38 +3,126 @@
 //! Pure comparisons of what has been resolved; each error names both sides.
 #![forbid(unsafe_code)]
 
+use super::ports::Ports;
 use super::report::{Cause, Findings, Place};
 use super::routes::RouteWords;
-use crate::plan::{Backend, ListenAddress, Plan, turns};
-use gwpool_common::limits::{LISTENERS, NETWORKS};
-use std::collections::BTreeMap;
+use crate::plan::{Backend, Balance, ListenAddress, Peer, Plan, Protocol, Route, turns};
+use gwpool_common::limits::NETWORKS;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
-/// The same address, or `*` twice, with one port and protocol. `*` beside an address is no overlap: the address wins.
+/// A place where a route listens.
+struct Claim<'a> {
+    ports: Ports,
+    route: &'a RouteWords,
+    address: ListenAddress,
+    at: &'a Place,
+}
+
+/// The same address, or `*` twice, with a port and a protocol in common. `*` beside an address is no overlap: the
+/// address wins.
 pub fn refuse_overlaps(routes: &[RouteWords], findings: &Findings) {
-    let mut taken: BTreeMap<_, (&str, &Place)> = BTreeMap::new();
+    let mut claims: BTreeMap<(Protocol, ListenAddress), Vec<Claim>> = BTreeMap::new();
     for route in routes {
-        for (listen, at) in &route.listen {
-            let address = match listen {
-                ListenAddress::Any => "*".to_owned(),
-                ListenAddress::One(address) => address.to_string(),
+        for (address, at) in &route.listen {
+            let claim = Claim {
+                ports: route.ports,
+                route,
+                address: *address,
+                at,
             };
-            let (name, key) = (route.name.as_str(), (*listen, route.port, route.protocol()));
-            if let Some((other, first)) = taken.get(&key) {
-                let what = format!(
-                    "the route `{name}` listens on {address}:{}/{}",
-                    route.port,
-                    route.protocol().name()
-                );
-                let cause = Cause::Clash {
-                    what,
-                    other: format!("`{other}`"),
-                    first: (*first).clone(),
-                };
-                findings.error(at, cause);
-            } else {
-                taken.insert(key, (name, at));
+            let key = (route.protocol(), *address);
+            claims.entry(key).or_default().push(claim);
+        }
+    }
+    for claims in claims.values_mut() {
+        // Stable: of two that begin at one port, the first as written comes first.
+        claims.sort_by_key(|claim| claim.ports.first);
+        let mut widest: Option<&Claim> = None;
+        for claim in &*claims {
+            if let Some(other) = widest.filter(|other| other.ports.meets(claim.ports)) {
+                refuse_overlap(other, claim, findings);
             }
+            if widest.is_none_or(|other| other.ports.last() < claim.ports.last()) {
+                widest = Some(claim);
+            }
+        }
+    }
+}
+
+/// The finger points at what is written later.
+fn refuse_overlap(one: &Claim, other: &Claim, findings: &Findings) {
+    let (first, second) = if one.at <= other.at {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let listens = |claim: &Claim| {
+        let address = match claim.address {
+            ListenAddress::Any => "*".to_owned(),
+            ListenAddress::One(address) => address.to_string(),
+        };
+        let protocol = claim.route.protocol().name();
+        format!("{address}:{}/{protocol}", claim.ports)
+    };
+    let what = format!(
+        "the route `{}` listens on {}",
+        second.route.name,
+        listens(second)
+    );
+    let name = &first.route.name;
+    let other = match first.ports == second.ports {
+        true => format!("`{name}`"),
+        false => format!("`{name}` on {}", listens(first)),
+    };
+    let cause = Cause::Clash {
+        what,
+        other,
+        first: first.at.clone(),
+    };
+    findings.error(second.at, cause);
+}
+
+/// A gateway that gets a client's own packet for a port it listens on would balance it again. Full NAT does not loop:
+/// gateways know each other's addresses.
+pub fn refuse_loops(routes: &[(Route, Option<Place>)], peers: &[Peer], findings: &Findings) {
+    let peers: BTreeSet<(&str, Ipv4Addr)> = peers
+        .iter()
+        .map(|peer| (peer.network.as_str(), peer.address))
+        .collect();
+    for (route, at) in routes {
+        let (Some(at), Some(first)) = (at, route.backends.first()) else {
+            continue;
+        };
+        let to = Ports::reached(route, first);
+        let listen = Ports::listened(route);
+        let listens_at = |address| route.listen.contains(&address);
+        let is_gateway = |backend: &&Backend| {
+            let network = route.network.as_str();
+            let any = listens_at(ListenAddress::Any);
+            match backend.address {
+                // This node: its backends find it by an address that only its interface knows.
+                None => any,
+                Some(address) => {
+                    peers.contains(&(network, address))
+                        && (any || listens_at(ListenAddress::One(address)))
+                }
+            }
+        };
+        let gateways = route.backends.iter().filter(is_gateway);
+        let hosts: Vec<String> = gateways.map(|backend| backend.name.clone()).collect();
+        if to.meets(listen) && !hosts.is_empty() {
+            let (listen, to) = (listen.to_string(), to.to_string());
+            let route = route.name.clone();
+            findings.error(
+                at,
+                Cause::Loop {
+                    route,
+                    listen,
+                    to,
+                    hosts,
+                },
+            );
         }
     }
 }
@@ -72,50 +160,56 @@ pub fn refuse_same_backends(
 
 /// Counts against the sizes of the tables.
 pub fn refuse_too_many(plan: &Plan, at: &Place, findings: &Findings) {
-    let backends = plan.routes.iter().map(|route| route.backends.len()).sum();
-    let listeners = plan.routes.iter().map(|route| route.listen.len()).sum();
+    let all = |count: fn(&Route) -> usize| plan.routes.iter().map(count).sum::<usize>();
     let inner = plan.networks.iter().filter(|network| network.inner).count();
-    let cycles = plan
-        .routes
-        .iter()
-        .map(|route| turns::length(&route.weights()));
-    let turns = usize::try_from(cycles.sum::<u64>()).unwrap_or(usize::MAX);
-    let counts: [(&str, usize, u32, &str); 5] = [
-        (
-            "routes",
-            plan.routes.len(),
-            plan.limits.routes,
-            "raise `gwpool.limits.routes`",
-        ),
+    let (routes, limits) = (plan.routes.len(), &plan.limits);
+    let backends = all(|route| route.backends.len());
+    let turns = all(turns_of);
+    let listeners = all(|route| route.listen.len() * usize::from(route.ports));
+    let prefixes = all(|route| route.access.allow.len() + route.access.deny.len());
+    let raise = |key: &str| format!("raise `gwpool.limits.{key}`");
+    let fewer_turns = "give smaller weights, or raise `gwpool.limits.backends`".to_owned();
+    let on_one = "put more backends on one".to_owned();
+    let counts: [(&str, usize, u32, String); 6] = [
+        ("routes", routes, limits.routes, raise("routes")),
         (
             "backends over all routes",
             backends,
-            plan.limits.backends,
-            "raise `gwpool.limits.backends`",
+            limits.backends,
+            raise("backends"),
         ),
         (
             "turns in a cycle over all routes",
             turns,
-            plan.limits.turns(),
-            "give smaller weights, or raise `gwpool.limits.backends`",
+            limits.turns(),
+            fewer_turns,
         ),
         (
-            "listen addresses over all routes",
+            "listen addresses, times their ports, over all routes",
             listeners,
-            LISTENERS,
-            "use `\"*\"`",
+            limits.listeners,
+            raise("listeners"),
         ),
         (
-            "destination networks",
-            inner,
-            NETWORKS,
-            "put more backends on one",
+            "prefixes in `allow` and `deny` over all routes",
+            prefixes,
+            limits.access,
+            raise("access"),
         ),
+        ("destination networks", inner, NETWORKS, on_one),
     ];
     for (what, found, most, advice) in counts {
         if found as u64 > u64::from(most) {
             let most = u64::from(most);
             findings.error(at, Cause::too_many(what, found, most, advice));
         }
+    }
+}
+
+/// Who is not chosen in turn stands in its route's run once.
+fn turns_of(route: &Route) -> usize {
+    match route.balance {
+        Balance::Turns => usize::try_from(turns::length(&route.weights())).unwrap_or(usize::MAX),
+        Balance::LeastConn | Balance::Source | Balance::Random => route.backends.len(),
     }
 }

@@ -6,7 +6,7 @@
 
 use super::membership::Membership;
 use super::ranges;
-use super::report::{Cause, Findings, Place, suggest};
+use super::report::{Cause, Findings, Place};
 use super::tree::{Entry, Map, Node, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
@@ -144,7 +144,7 @@ impl Inventory {
                 }
                 _ if name == ALL && is_group(&part.node) => self.add_group(part, findings),
                 (key, _) => {
-                    let advice = suggest(key, GROUP_KEYS);
+                    let advice = findings.suggest(key, GROUP_KEYS);
                     let (key, whose) = (key.to_owned(), format!("the group `{name}`"));
                     findings.error(&part.at, Cause::UnknownKey { key, whose, advice });
                 }

@@ -1,15 +1,20 @@
 //! From the operators' Ansible files to a [`Plan`], in this order:
-//! [`sources`], [`files`] and [`yaml`] (a [`tree`] of values that know their place), [`inventory`] and [`ranges`] (groups
-//! and hosts), [`vars`] and [`templates`] (one host's variables), [`schema`], [`sections`], [`routes`] and [`weights`]
-//! (known keys, kinds and ranges), [`resolve`], [`addresses`] and [`conflicts`] (the plan), [`table`] (the same for people).
-//! [`report`] is what is said on the way, with file, line and column.
+//! [`sources`], [`files`] and [`yaml`] (a [`tree`] of values that know their place), [`inventory`], [`ranges`] and
+//! [`membership`] (groups and hosts), [`vars`] and [`templates`] (one host's variables), [`schema`], [`sections`],
+//! [`limits`], [`undeclared`], [`routes`], [`ports`], [`access`], [`timeouts`] and [`weights`] (known keys, kinds and
+//! ranges), [`resolve`], [`addresses`] and [`conflicts`] (the plan), [`table`] (the same for people).
+//! [`report`] is what is said on the way, with file, line and column; [`nearest`] what was perhaps meant.
 #![forbid(unsafe_code)]
 
+mod access;
 mod addresses;
 mod conflicts;
 mod files;
 mod inventory;
+mod limits;
 mod membership;
+mod nearest;
+mod ports;
 mod ranges;
 mod report;
 mod resolve;
@@ -19,7 +24,9 @@ mod sections;
 mod sources;
 mod table;
 mod templates;
+mod timeouts;
 mod tree;
+mod undeclared;
 mod vars;
 mod weights;
 mod yaml;

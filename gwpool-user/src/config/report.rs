@@ -4,9 +4,11 @@
 //! run of `check` tells them all. Errors are values with context; only here do they become text.
 #![forbid(unsafe_code)]
 
+use super::nearest;
 use std::collections::HashSet;
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A place in the input. Line 0: the file, or the command line, as a whole.
@@ -57,7 +59,7 @@ pub enum Cause {
         advice: String,
     },
     /// A key nobody reads.
-    #[error("wanted a key of {whose}, found `{key}`; {advice}")]
+    #[error("wanted a key of {whose}, found `{key}`{}", then(advice))]
     UnknownKey {
         /// The key as written.
         key: String,
@@ -118,6 +120,22 @@ pub enum Cause {
         other: String,
         /// Where it is.
         first: Place,
+    },
+    /// A gateway would take for a new connection what another has sent on with the client's address.
+    #[error(
+        "`source: preserve` of the route `{route}` sends what comes to port {listen} to port {to} of {}, where the \
+         route listens, too: a loop; give another destination port, or `source: nat`",
+        quoted(hosts)
+    )]
+    Loop {
+        /// The route.
+        route: String,
+        /// Its ports.
+        listen: String,
+        /// Those of its destination.
+        to: String,
+        /// The gateways among its backends.
+        hosts: Vec<String>,
     },
     /// A host that cannot be reached.
     #[error(
@@ -247,11 +265,16 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
+/// What is compared to find nearest words, in one run: ten thousand errors over ten thousand names end all the same.
+const COMPARED_MAX: usize = 500_000;
+
 /// What was found so far. Shared: templates are rendered inside the template engine's own values.
 #[derive(Debug, Default)]
 pub struct Findings {
     errors: Mutex<Told<Problem, Problem>>,
     notes: Mutex<Told<Note, String>>,
+    /// Words that were compared to find the nearest.
+    compared: AtomicUsize,
 }
 
 /// In the order they were found, and what makes them the same.
@@ -296,6 +319,16 @@ impl Findings {
         }
     }
 
+    /// "did you mean", or what there is to choose from. Nothing once [`COMPARED_MAX`] words have been looked at.
+    pub fn suggest<'a>(&self, word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+        if self.compared.load(Ordering::Relaxed) > COMPARED_MAX {
+            return String::new();
+        }
+        let known: Vec<&str> = known.into_iter().collect();
+        self.compared.fetch_add(known.len(), Ordering::Relaxed);
+        nearest::suggestion(word, &known)
+    }
+
     /// The notes, or every error there is.
     pub fn verdict(&self) -> Result<Vec<Note>, Report> {
         let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
@@ -308,47 +341,18 @@ impl Findings {
     }
 }
 
-/// "did you mean", or what there is to choose from.
-pub fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.into_iter().collect();
-    let length = word.chars().count();
-    let mut most = 1 + length / 4;
-    let mut nearest = None;
-    for other in &known {
-        // So many letters have to come or go at least.
-        if other.chars().count().abs_diff(length) > most {
-            continue;
-        }
-        let far = distance(word, other);
-        if far < most || (far == most && nearest.is_none()) {
-            (most, nearest) = (far, Some(other));
-        }
-        if nearest.is_some() && most <= 1 {
-            break;
-        }
-    }
-    match nearest {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None if (1..=24).contains(&known.len()) => format!("there are: {}", known.join(", ")),
-        None => String::new(),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Letters to change, add, remove or swap with the next, to come from one word to the other.
-fn distance(from: &str, to: &str) -> usize {
-    let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
-    let mut rows = vec![(0..=to.len()).collect::<Vec<usize>>()];
-    for i in 1..=from.len() {
-        let mut row = vec![i];
-        for j in 1..=to.len() {
-            let changed = rows[i - 1][j - 1] + usize::from(from[i - 1] != to[j - 1]);
-            let mut best = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
+    #[test]
+    fn suggestions_end_and_errors_go_on() {
+        let findings = Findings::default();
+        assert_eq!(findings.suggest("prot", ["port"]), "did you mean `port`?");
+        let many = std::iter::repeat_n("quite another word", COMPARED_MAX);
+        assert_eq!(findings.suggest("prot", many), "");
+        assert_eq!(findings.suggest("prot", ["port"]), "");
+        findings.error(&Place::whole("f"), Cause::Unreadable("gone".to_owned()));
+        assert!(findings.verdict().is_err());
     }
-    rows[from.len()][to.len()]
 }

@@ -1,21 +1,27 @@
 //! Groups, hosts and variables to the plan of one node.
 //!
 //! Only what this node needs is looked at: its own variables, and on a node that forwards the routes, the hosts they
-//! go to and the other hosts of `proxies.target.group`. Every error of this stage is found before any is told.
+//! go to ([`forwarding`]) and the other hosts of `proxies.target.group`. Every error of this stage is found before any
+//! is told.
 #![forbid(unsafe_code)]
+
+mod forwarding;
 
 use super::addresses::{self, Addresses, Resolve};
 use super::conflicts;
 use super::inventory::{Host, Inventory};
-use super::report::{Cause, Findings, Place, suggest};
-use super::routes::{self, RouteWords, To};
+use super::report::{Cause, Findings, Place};
 use super::schema::{text, wrong};
 use super::sections::{self, GATEWAY_NETWORK, Gwpool};
-use super::tree::{Entry, Node, Value};
+use super::undeclared::UndeclaredWords;
 use super::vars::Scope;
-use crate::plan::{Access, Backend, Balance, Network, Peer, Plan, Route, Timeout};
+use crate::plan::{Network, Peer, Plan, Route, Undeclared};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The packets of a host's own clients come in by no interface that is managed.
+const LOCAL_CLIENTS: &str = "connections from this host itself and from its pods to a listen address are not balanced: \
+                             they come in by no managed interface, so they reach the local stack";
 
 /// The networks of a node: whether hosts to be guarded are behind it, and where it is named first.
 type Networks = BTreeMap<String, (bool, Place)>;
@@ -38,20 +44,32 @@ pub fn plan(
     };
     let gwpool = resolving.gwpool();
     let translates = resolving.translated_networks();
-    let (routes, peers) = resolving.proxies(translates);
+    let forwarding = resolving.proxies(translates);
+    let undeclared = forwarding
+        .as_ref()
+        .map(|_| resolving.undeclared(&gwpool.undeclared));
+    let (routes, peers, at) = match forwarding {
+        Some((routes, peers, at)) => (routes, peers, Some(at)),
+        None => Default::default(),
+    };
     let plan = Plan {
         node: node.name.clone(),
         datapath: gwpool.datapath,
         networks: resolving.networks(&gwpool),
         routes,
         peers,
-        undeclared: None,
+        undeclared,
         limits: gwpool.limits,
     };
     conflicts::refuse_too_many(&plan, &node.at, findings);
+    if let Some(at) = at {
+        findings.note(&at, LOCAL_CLIENTS.to_owned());
+        gwpool.undeclared.note(&plan, &at, findings);
+    }
     plan
 }
 
+/// What is known of the node while its plan is made.
 struct Resolving<'a> {
     inventory: &'a Inventory,
     node: &'a Host,
@@ -99,14 +117,14 @@ impl<'a> Resolving<'a> {
         true
     }
 
-    /// The routes and peers of a node that forwards.
-    fn proxies(&mut self, translates: bool) -> (Vec<Route>, Vec<Peer>) {
+    /// The routes and peers of a node that forwards, and where it is said that it does.
+    fn proxies(&mut self, translates: bool) -> Option<(Vec<Route>, Vec<Peer>, Place)> {
         let Some(entry) = self.scope.raw("proxies") else {
             if !translates {
                 let advice = "give the file that defines it: `-e @FILE`";
                 self.nothing_to_do("`proxies` is not defined for it", advice);
             }
-            return Default::default();
+            return None;
         };
         let proxies = match self.scope.shallow(&entry.node) {
             Ok(node) => sections::proxies(&node, |node| self.scope.deep(node), self.findings),
@@ -114,30 +132,38 @@ impl<'a> Resolving<'a> {
                 self.findings.problem(problem);
                 None
             }
-        };
-        let Some(proxies) = proxies else {
-            return Default::default();
-        };
-        let Some(members) = self.members(&proxies.group.0, &proxies.group.1) else {
-            return Default::default();
-        };
+        }?;
+        let (group, at) = proxies.group;
+        let members = self.members(&group, &at)?;
         if members.iter().all(|host| host.name != self.node.name) {
             if !translates {
-                let why = format!(
-                    "it is not in `{}` (`proxies.target.group`)",
-                    proxies.group.0
-                );
+                let why = format!("it is not in `{group}` (`proxies.target.group`)");
                 self.nothing_to_do(&why, "add it, or give the right `--node`");
             }
-            return Default::default();
+            return None;
         }
-        self.add_network(GATEWAY_NETWORK, false, &proxies.group.1);
-        let routes = proxies
-            .routes
-            .map(|routes| self.routes(&routes))
-            .unwrap_or_default();
+        self.add_network(GATEWAY_NETWORK, false, &at);
+        let routes = proxies.routes.map(|routes| self.routes(&routes));
+        let routes = routes.unwrap_or_default();
         let peers = self.peers(&members, &routes);
-        (routes, peers)
+        conflicts::refuse_loops(&routes, &peers, self.findings);
+        let routes = routes.into_iter().map(|(route, _)| route).collect();
+        Some((routes, peers, at))
+    }
+
+    /// `gwpool.undeclared` of a node that forwards. Its network is one that is served anyway.
+    fn undeclared(&self, words: &UndeclaredWords) -> Undeclared {
+        let (network, at) = &words.network;
+        if let Some(at) = at
+            && !self.networks.contains_key(network)
+        {
+            let what = format!("the network `{network}` among those this node serves");
+            let advice = self
+                .findings
+                .suggest(network, self.networks.keys().map(String::as_str));
+            self.findings.error(at, Cause::Undefined { what, advice });
+        }
+        words.planned()
     }
 
     fn nothing_to_do(&self, why: &str, advice: &str) {
@@ -147,123 +173,6 @@ impl<'a> Resolving<'a> {
             advice,
         );
         self.findings.error(&self.node.at, cause);
-    }
-
-    fn routes(&mut self, routes: &Node) -> Vec<Route> {
-        let routes = self.scope.shallow(routes).unwrap_or_else(|problem| {
-            self.findings.problem(problem);
-            Node {
-                value: Value::Broken,
-                ..routes.clone()
-            }
-        });
-        if !matches!(routes.value, Value::Map(_)) {
-            return wrong(&routes, "a map of routes", "", self.findings).unwrap_or_default();
-        }
-        let read = |entry: &Entry| {
-            routes::route(
-                &entry.key,
-                &entry.at,
-                &self.scope.deep(&entry.node),
-                self.findings,
-            )
-        };
-        let words: Vec<RouteWords> = routes.entries().iter().filter_map(read).collect();
-        conflicts::refuse_overlaps(&words, self.findings);
-        let mut routes: Vec<Route> = words.into_iter().map(|words| self.route(words)).collect();
-        routes.sort_by(|one, other| one.name.cmp(&other.name));
-        routes
-    }
-
-    fn route(&mut self, words: RouteWords) -> Route {
-        let (network, at) = words.destination.network.clone();
-        self.add_network(&network, true, &at);
-        let port = words.destination.port.unwrap_or(words.port);
-        let own = addresses::given(&self.scope, &network, self.findings).flatten();
-        let (mut placed, mut unplaced) = (Vec::new(), Vec::new());
-        for (name, host, at) in self.destinations(&words.destination.to) {
-            let address = match host {
-                Target::Address(address) => Some(address).filter(|address| Some(*address) != own),
-                Target::Host(host) if host.name == self.node.name => None,
-                Target::Host(host) => match self.addresses.of(host, &network) {
-                    Some(address) => Some(address),
-                    None => {
-                        unplaced.push(name);
-                        continue;
-                    }
-                },
-            };
-            placed.push((
-                Backend {
-                    name,
-                    address,
-                    port,
-                    weight: 1,
-                },
-                at,
-            ));
-        }
-        conflicts::refuse_same_backends(&words.name, &placed, own, self.findings);
-        let mut backends: Vec<Backend> = placed.into_iter().map(|(backend, _)| backend).collect();
-        let weights = &words.weights;
-        weights.give(&words.name, &mut backends, own, &unplaced, self.findings);
-        Route {
-            protocol: words.protocol(),
-            name: words.name,
-            mode: words.mode,
-            listen: words.listen.into_iter().map(|(listen, _)| listen).collect(),
-            port: words.port,
-            network,
-            backends,
-            enabled: words.enabled,
-            ports: 1,
-            shifts: false,
-            balance: Balance::Turns,
-            preserve: false,
-            access: Access::default(),
-            timeout: Timeout::default(),
-            redispatches: gwpool_common::limits::REDISPATCHES,
-        }
-    }
-
-    fn destinations(&self, to: &To) -> Vec<(String, Target<'a>, Place)> {
-        match to {
-            To::Group(name, at) => {
-                let members = self.members(name, at).unwrap_or_default();
-                members
-                    .into_iter()
-                    .map(|host| (host.name.clone(), Target::Host(host), at.clone()))
-                    .collect()
-            }
-            To::Hosts(names) => names
-                .iter()
-                .filter_map(|(name, at)| {
-                    let host = self.inventory.host(name);
-                    if host.is_none() {
-                        let advice = suggest(
-                            name,
-                            self.inventory.hosts.iter().map(|host| host.name.as_str()),
-                        );
-                        self.findings.error(
-                            at,
-                            Cause::Undefined {
-                                what: format!("the host `{name}`"),
-                                advice,
-                            },
-                        );
-                    }
-                    host.map(|host| (name.clone(), Target::Host(host), at.clone()))
-                })
-                .collect(),
-            To::Addresses(addresses) => {
-                let named = addresses.iter();
-                named
-                    .map(|(address, at)| {
-                        (address.to_string(), Target::Address(*address), at.clone())
-                    })
-                    .collect()
-            }
-        }
     }
 
     /// The hosts of a group, or an error if there is no such group or nobody in it.
@@ -277,7 +186,9 @@ impl<'a> Resolving<'a> {
                     "`{name}` at {} holds no `hosts`: it is a variable",
                     entry.at
                 ),
-                None => suggest(name, self.inventory.groups.keys().map(String::as_str)),
+                None => self
+                    .findings
+                    .suggest(name, self.inventory.groups.keys().map(String::as_str)),
             },
         };
         let what = format!(
@@ -293,8 +204,9 @@ impl<'a> Resolving<'a> {
     }
 
     /// The other forwarding hosts, on every network routes go to.
-    fn peers(&mut self, members: &[&Host], routes: &[Route]) -> Vec<Peer> {
-        let mut networks: Vec<&str> = routes.iter().map(|route| route.network.as_str()).collect();
+    fn peers(&mut self, members: &[&Host], routes: &[(Route, Option<Place>)]) -> Vec<Peer> {
+        let networks = routes.iter().map(|(route, _)| route.network.as_str());
+        let mut networks: Vec<&str> = networks.collect();
         networks.sort_unstable();
         networks.dedup();
         let mut peers = Vec::new();
@@ -323,7 +235,9 @@ impl<'a> Resolving<'a> {
     fn networks(&self, gwpool: &Gwpool) -> Vec<Network> {
         for (name, (_, at)) in &gwpool.interfaces {
             if !self.networks.contains_key(name) {
-                let near = suggest(name, self.networks.keys().map(String::as_str));
+                let near = self
+                    .findings
+                    .suggest(name, self.networks.keys().map(String::as_str));
                 let text = format!(
                     "`gwpool.interfaces` maps `{name}`, which this node does not use; {near}"
                 );
@@ -344,9 +258,4 @@ impl<'a> Resolving<'a> {
         };
         self.networks.iter().map(network).collect()
     }
-}
-
-enum Target<'a> {
-    Host(&'a Host),
-    Address(std::net::Ipv4Addr),
 }

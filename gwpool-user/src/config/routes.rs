@@ -4,11 +4,13 @@
 //! [`resolve`](super::resolve), whether routes can live together for [`conflicts`](super::conflicts).
 #![forbid(unsafe_code)]
 
+use super::ports::{self, Ports};
 use super::report::{Cause, Findings, Place};
-use super::schema::{Section, address, boolean, items, list, not_served, port, text, word, wrong};
+use super::schema::{Section, address, boolean, items, list, not_served, text, word, wrong};
 use super::tree::{Node, Value};
 use super::weights::{self, WeightWords};
-use crate::plan::{ListenAddress, Protocol};
+use super::{access, timeouts};
+use crate::plan::{Access, Balance, ListenAddress, Protocol, Timeout};
 use gwpool_common::route::ROUTE_NAME_BYTES;
 use std::net::Ipv4Addr;
 
@@ -24,12 +26,22 @@ pub struct RouteWords {
     pub mode: String,
     /// Where it listens, each with its place.
     pub listen: Vec<(ListenAddress, Place)>,
-    /// The port it listens on.
-    pub port: u16,
+    /// The ports it listens on.
+    pub ports: Ports,
     /// Where it forwards to.
     pub destination: Destination,
+    /// How a backend is chosen.
+    pub balance: Balance,
     /// Who takes how many turns.
     pub weights: WeightWords,
+    /// Where it says `source: preserve`, if it does.
+    pub preserve: Option<Place>,
+    /// Who may use it.
+    pub access: Access,
+    /// Its timers.
+    pub timeout: Timeout,
+    /// How many backends may fail a handshake.
+    pub redispatches: u8,
     /// Whether it is on.
     pub enabled: bool,
 }
@@ -50,8 +62,8 @@ impl RouteWords {
 pub struct Destination {
     /// Whom.
     pub to: To,
-    /// The port there; the route's own if none is given, as in HAProxy.
-    pub port: Option<u16>,
+    /// The ports there; the route's own if none are given, as in HAProxy.
+    pub ports: Ports,
     /// By which network.
     pub network: (String, Place),
 }
@@ -69,7 +81,7 @@ pub enum To {
 
 /// Reads one route.
 pub fn route(name: &str, at: &Place, node: &Node, findings: &Findings) -> Option<RouteWords> {
-    const SERVED: [&str; 10] = [
+    const SERVED: [&str; 14] = [
         "mode",
         "address",
         "port",
@@ -78,10 +90,14 @@ pub fn route(name: &str, at: &Place, node: &Node, findings: &Findings) -> Option
         "weight",
         "weights",
         "options",
+        "retries",
         "enabled",
         "source",
+        "allow",
+        "deny",
+        "timeout",
     ];
-    const LATER: [&str; 4] = ["check", "allow", "deny", "timeout"];
+    const LATER: [&str; 1] = ["check"];
     check_name(name, at, findings);
     let whose = format!("the route `{name}`");
     let section = Section::open(node, &whose, &SERVED, &LATER, findings)?;
@@ -90,24 +106,34 @@ pub fn route(name: &str, at: &Place, node: &Node, findings: &Findings) -> Option
             not_served::<()>(node, key, findings);
         }
     }
-    fixed_words(&section);
     let mode = mode(&section);
     let listen = section.need("address", "`\"*\"`, an address, or a list of them");
     let listen = listen.map(|node| read_listen(node, findings));
-    let port_read = section.need("port", "the port it listens on");
-    let port_read = port_read.and_then(|node| port(node, findings));
+    let port = section.need("port", "the port it listens on");
+    let ports = port.and_then(|node| Some((Ports::read(node, findings)?, &node.at)));
     let destination = section.need("destination", "where it forwards to");
-    let destination = destination.and_then(|node| read_destination(node, findings));
+    let destination = destination.and_then(|node| read_destination(node, ports, findings));
+    let balance = section.get("balance");
+    let balance = balance.map_or(Some(Balance::Turns), |node| read_balance(node, findings));
     let weights = weights::read(&section);
+    let preserve = read_source(&section);
+    let access = access::read(&section);
+    let timeout = timeouts::timeout(&section);
+    let redispatches = timeouts::redispatches(&section);
     let enabled = section.get("enabled");
     let enabled = enabled.map_or(Some(true), |node| boolean(node, findings));
     Some(RouteWords {
         name: name.to_owned(),
         mode: mode?.to_owned(),
         listen: listen?,
-        port: port_read?,
+        ports: ports?.0,
         destination: destination?,
+        balance: balance?,
         weights: weights?,
+        preserve: preserve?,
+        access: access?,
+        timeout: timeout?,
+        redispatches: redispatches?,
         enabled: enabled?,
     })
 }
@@ -124,26 +150,36 @@ fn check_name(name: &str, at: &Place, findings: &Findings) {
     }
 }
 
-/// Keys of which one word is served, or none is honoured.
-fn fixed_words(section: &Section) {
-    // They differ in whether weights may change at run time, which nothing does yet.
-    const BALANCE: [&str; 2] = ["roundrobin", "static-rr"];
-    const BALANCE_LATER: [&str; 3] = ["leastconn", "source", "random"];
-    let findings = section.findings;
-    if let Some(node) = section.get("balance") {
-        word(node, "balance", &BALANCE, &BALANCE_LATER, findings);
-    }
-    if let Some(node) = section.get("source") {
-        word(node, "source", &["nat"], &["preserve"], findings);
-    }
-    for option in section.get("options").map(items).unwrap_or_default() {
-        if let Some(word) = text(option, "the name of an HAProxy option", section.findings) {
-            let said = format!(
-                "`options: {word}` is read, but not honoured: gwpool sees connections, not requests"
-            );
-            section.findings.note(&option.at, said);
+/// HAProxy's words. `static-rr` is roundrobin whose weights do not change at run time; here they may.
+fn read_balance(node: &Node, findings: &Findings) -> Option<Balance> {
+    const WORDS: [&str; 5] = ["roundrobin", "static-rr", "leastconn", "source", "random"];
+    const REQUESTS: [&str; 5] = ["hdr", "uri", "url_param", "rdp-cookie", "hash"];
+    let wanted = format!("balance: {}", WORDS.join(", "));
+    let given = text(node, &wanted, findings)?.trim();
+    // HAProxy's `first` fills a server up to its `maxconn`, `hdr(host)` and its kin read the request.
+    let word = given.split(['(', ' ']).next().unwrap_or(given);
+    let advice = match (word, given) {
+        ("roundrobin" | "static-rr", _) if word == given => return Some(Balance::Turns),
+        ("leastconn", "leastconn") => return Some(Balance::LeastConn),
+        ("source", "source") => return Some(Balance::Source),
+        ("random", "random" | "random(2)") => return Some(Balance::Random),
+        ("random", _) => "two are drawn, always: `random` or `random(2)`".to_owned(),
+        ("first", _) => "there is no `maxconn` that `first` could fill up".to_owned(),
+        (word, _) if REQUESTS.contains(&word) => {
+            format!("`{word}` reads requests, and gwpool sees connections")
         }
-    }
+        (word, _) => findings.suggest(word, WORDS),
+    };
+    wrong(node, &wanted, &advice, findings)
+}
+
+/// The outer `None`: it is wrong.
+fn read_source(section: &Section) -> Option<Option<Place>> {
+    let Some(node) = section.get("source") else {
+        return Some(None);
+    };
+    let source = word(node, "source", &["nat", "preserve"], &[], section.findings)?;
+    Some((source == "preserve").then(|| node.at.clone()))
 }
 
 /// HAProxy's default is `tcp`.
@@ -178,11 +214,16 @@ fn read_listen(node: &Node, findings: &Findings) -> Vec<(ListenAddress, Place)> 
     items(node).iter().filter_map(one).collect()
 }
 
-fn read_destination(node: &Node, findings: &Findings) -> Option<Destination> {
+/// `listens`: the route's own ports; `None` if those are wrong.
+fn read_destination(
+    node: &Node,
+    listens: Option<(Ports, &Place)>,
+    findings: &Findings,
+) -> Option<Destination> {
     const SERVED: [&str; 5] = ["group", "hosts", "addresses", "port", "network"];
     let section = Section::open(node, "`destination`", &SERVED, &[], findings)?;
-    let mut ports: Vec<&Node> = section.get("port").into_iter().collect();
-    let to = read_to(&section, node, &mut ports);
+    let mut given: Vec<&Node> = section.get("port").into_iter().collect();
+    let to = read_to(&section, node, &mut given);
     let network = match section.get("network") {
         Some(node) => {
             let name = text(node, "the name of a network", findings);
@@ -190,17 +231,18 @@ fn read_destination(node: &Node, findings: &Findings) -> Option<Destination> {
         }
         None => Some((BOX_NETWORK.to_owned(), node.at.clone())),
     };
-    let read = ports.iter().map(|node| port(node, findings));
-    let read: Vec<u16> = read.collect::<Option<_>>()?;
+    let read = given.iter().map(|node| Ports::read(node, findings));
+    let read: Vec<Ports> = read.collect::<Option<_>>()?;
     if let [one, other] = read[..]
         && one != other
     {
-        let wanted = format!("one destination port ({one} at {})", ports[0].at);
-        return wrong(ports[1], &wanted, "remove one", findings);
+        let wanted = format!("one destination port ({one} at {})", given[0].at);
+        return wrong(given[1], &wanted, "remove one", findings);
     }
+    let ports = read.first().copied().zip(given.first().copied());
     Some(Destination {
         to: to?,
-        port: read.first().copied(),
+        ports: ports::destination(listens?, ports, findings)?,
         network: network?,
     })
 }

@@ -4,8 +4,8 @@
 //! already has been reported and stays silent. Which keys there are is in [`sections`](super::sections).
 #![forbid(unsafe_code)]
 
-use super::report::{Cause, Findings, suggest};
-use super::tree::{Node, Value};
+use super::report::{Cause, Findings};
+use super::tree::{Entry, Node, Value};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 
@@ -37,7 +37,7 @@ impl<'a> Section<'a> {
         for entry in node.entries() {
             let key = entry.key.as_str();
             if !served.contains(&key) && !later.contains(&key) {
-                let advice = suggest(key, served.iter().chain(later).copied());
+                let advice = findings.suggest(key, served.iter().chain(later).copied());
                 let (key, whose) = (key.to_owned(), whose.to_owned());
                 findings.error(&entry.at, Cause::UnknownKey { key, whose, advice });
             }
@@ -48,6 +48,11 @@ impl<'a> Section<'a> {
     /// A key's value, unless it is missing or empty.
     pub fn get(&self, key: &str) -> Option<&'a Node> {
         self.node.get(key).filter(|node| !node.is_null())
+    }
+
+    /// A key, also with nothing behind it.
+    pub fn entry(&self, key: &str) -> Option<&'a Entry> {
+        self.node.entry(key)
     }
 
     /// A key's value, or an error that it is missing.
@@ -120,20 +125,6 @@ pub fn number(
     }
 }
 
-/// A port.
-pub fn port(node: &Node, findings: &Findings) -> Option<u16> {
-    if let Value::Text(text) = &node.value
-        && let Some((first, last)) = text.split_once(['-', ':'])
-        && [first, last]
-            .iter()
-            .all(|end| end.trim().parse::<u16>().is_ok())
-    {
-        return not_served(node, &format!("port: {text} (a range)"), findings);
-    }
-    number(node, "a port", 1..=i64::from(u16::MAX), findings)
-        .and_then(|port| u16::try_from(port).ok())
-}
-
 /// Yes or no.
 pub fn boolean(node: &Node, findings: &Findings) -> Option<bool> {
     match &node.value {
@@ -159,7 +150,7 @@ pub fn word<'a>(
     if served.contains(&word) {
         return Some(word);
     }
-    let advice = suggest(word, served.iter().chain(later).copied());
+    let advice = findings.suggest(word, served.iter().chain(later).copied());
     wrong(
         node,
         &format!("{wanted}: {}", served.join(", ")),

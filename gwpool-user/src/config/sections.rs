@@ -3,11 +3,12 @@
 //! Words are checked one value at a time. Whether the groups they name exist is for [`resolve`](super::resolve).
 #![forbid(unsafe_code)]
 
+use super::limits;
 use super::report::{Cause, Findings, Place};
-use super::schema::{Section, number, text, word, wrong};
+use super::schema::{Section, text, word, wrong};
 use super::tree::{Node, Value};
+use super::undeclared::{self, UndeclaredWords};
 use crate::plan::{Datapath, Limits};
-use gwpool_common::limits::BACKENDS_MAX;
 use std::collections::BTreeMap;
 
 /// The network clients come from.
@@ -15,9 +16,6 @@ pub const GATEWAY_NETWORK: &str = "gateway-network";
 
 /// Longest interface name: Linux's IFNAMSIZ is 16 with the zero at the end.
 const INTERFACE_BYTES_MAX: usize = 15;
-/// Flows a table may be asked to hold: 64 million are 14 GB.
-const FLOWS_MAX: i64 = 1 << 26;
-const ROUTES_MAX: i64 = 1 << 20;
 
 /// `gwpool`.
 #[derive(Debug, Default)]
@@ -28,6 +26,8 @@ pub struct Gwpool {
     pub interfaces: BTreeMap<String, (String, Place)>,
     /// Table sizes.
     pub limits: Limits,
+    /// What becomes of ports that no route declares.
+    pub undeclared: UndeclaredWords,
 }
 
 /// `proxies`, on a node that forwards.
@@ -41,15 +41,8 @@ pub struct Proxies {
 
 /// Reads `gwpool`.
 pub fn gwpool(node: &Node, findings: &Findings) -> Option<Gwpool> {
-    const SERVED: [&str; 3] = ["datapath", "interfaces", "limits"];
-    const LATER: [&str; 6] = [
-        "nat",
-        "undeclared",
-        "metrics",
-        "vrrp",
-        "sync",
-        "admin_group",
-    ];
+    const SERVED: [&str; 4] = ["datapath", "interfaces", "limits", "undeclared"];
+    const LATER: [&str; 5] = ["nat", "metrics", "vrrp", "sync", "admin_group"];
     let section = Section::open(node, "`gwpool`", &SERVED, &LATER, findings)?;
     for key in LATER {
         if let Some(node) = section.get(key) {
@@ -93,32 +86,12 @@ pub fn gwpool(node: &Node, findings: &Findings) -> Option<Gwpool> {
         }
     }
     if let Some(node) = section.get("limits") {
-        read_limits(node, &mut gwpool.limits, findings);
+        gwpool.limits = limits::read(node, findings);
+    }
+    if let Some(node) = section.get("undeclared") {
+        gwpool.undeclared = undeclared::read(node, findings).unwrap_or_default();
     }
     Some(gwpool)
-}
-
-fn read_limits(node: &Node, limits: &mut Limits, findings: &Findings) -> Option<()> {
-    const SERVED: [&str; 4] = ["flows", "embryonic", "routes", "backends"];
-    let section = Section::open(node, "`gwpool.limits`", &SERVED, &[], findings)?;
-    let read = |key: &str, most: i64, limit: &mut u32| {
-        let read = section
-            .get(key)
-            .and_then(|node| number(node, key, 1..=most, findings));
-        if let Some(number) = read.and_then(|number| u32::try_from(number).ok()) {
-            *limit = number;
-        }
-    };
-    read("flows", FLOWS_MAX, &mut limits.flows);
-    read("embryonic", FLOWS_MAX, &mut limits.embryonic);
-    read("routes", ROUTES_MAX, &mut limits.routes);
-    // Backend ids are 24 bits, and 0 is never used.
-    read(
-        "backends",
-        i64::from(BACKENDS_MAX) - 1,
-        &mut limits.backends,
-    );
-    Some(())
 }
 
 /// Refuses what Linux cannot call an interface.

@@ -4,8 +4,10 @@
 #![forbid(unsafe_code)]
 
 use super::Loaded;
-use crate::plan::{Backend, Datapath, ListenAddress, Network, Plan, Route};
+use super::ports::Ports;
+use crate::plan::{Backend, Balance, Datapath, ListenAddress, Network, Plan, Route, Timeout};
 use comfy_table::{Table, presets};
+use gwpool_common::limits::REDISPATCHES;
 
 /// Node, networks, routes, peers, then the notes, one a line.
 pub fn table(loaded: &Loaded) -> String {
@@ -64,13 +66,14 @@ fn networks(plan: &Plan) -> String {
 
 fn routes(plan: &Plan) -> String {
     let row = |route: &Route| {
+        let ports = Ports::listened(route);
         let listen: Vec<String> = route
             .listen
             .iter()
-            .map(|listen| format!("{}:{}", address(listen), route.port))
+            .map(|listen| format!("{}:{ports}", address(listen)))
             .collect();
         let backend = |one: &Backend| {
-            let place = backend(one);
+            let place = backend(one, route);
             if route.is_weighted() {
                 format!("{place} weight {}", one.weight)
             } else {
@@ -84,15 +87,55 @@ fn routes(plan: &Plan) -> String {
             route.mode.clone(),
             listen.join("\n"),
             route.protocol.name().to_owned(),
+            balance(route.balance).to_owned(),
             backends.join("\n"),
             route.network.clone(),
             state.to_owned(),
+            besides(route).join("\n"),
         ]
     };
     let head = [
-        "route", "mode", "listen", "protocol", "backends", "network", "state",
+        "route", "mode", "listen", "protocol", "balance", "backends", "network", "state", "besides",
     ];
-    drawn(&head, plan.routes.iter().map(row))
+    let besides = plan.routes.iter().any(|route| !besides(route).is_empty());
+    let columns = head.len() - usize::from(!besides);
+    let rows = plan.routes.iter().map(|route| {
+        let mut row = row(route);
+        row.truncate(columns);
+        row
+    });
+    drawn(&head[..columns], rows)
+}
+
+fn balance(balance: Balance) -> &'static str {
+    match balance {
+        Balance::Turns => "roundrobin",
+        Balance::LeastConn => "leastconn",
+        Balance::Source => "source",
+        Balance::Random => "random",
+    }
+}
+
+/// What is not as it would be without a word.
+fn besides(route: &Route) -> Vec<String> {
+    let mut besides = Vec::new();
+    if route.preserve {
+        besides.push("source preserve".to_owned());
+    }
+    let lists = [("allow", &route.access.allow), ("deny", &route.access.deny)];
+    for (word, prefixes) in lists {
+        besides.extend(prefixes.iter().map(|prefix| format!("{word} {prefix}")));
+    }
+    if route.timeout.connect_s != Timeout::default().connect_s {
+        besides.push(format!("connect {} s", route.timeout.connect_s));
+    }
+    if let Some(idle_s) = route.timeout.idle_s {
+        besides.push(format!("idle {idle_s} s"));
+    }
+    if route.redispatches != REDISPATCHES {
+        besides.push(format!("redispatches {}", route.redispatches));
+    }
+    besides
 }
 
 fn address(listen: &ListenAddress) -> String {
@@ -102,13 +145,12 @@ fn address(listen: &ListenAddress) -> String {
     }
 }
 
-fn backend(backend: &Backend) -> String {
+fn backend(backend: &Backend, route: &Route) -> String {
+    let ports = Ports::reached(route, backend);
     match backend.address {
-        None => format!("{} this node:{}", backend.name, backend.port),
-        Some(address) if address.to_string() == backend.name => {
-            format!("{address}:{}", backend.port)
-        }
-        Some(address) => format!("{} {address}:{}", backend.name, backend.port),
+        None => format!("{} this node:{ports}", backend.name),
+        Some(address) if address.to_string() == backend.name => format!("{address}:{ports}"),
+        Some(address) => format!("{} {address}:{ports}", backend.name),
     }
 }
 

@@ -3,12 +3,16 @@
 //! [`Files`] is a folder of its own that goes away again; messages are compared without its path.
 #![expect(clippy::unwrap_used, reason = "a test may end by panic")]
 
+mod gwpool;
+mod ports;
 mod precedence;
 mod refusals;
+mod routes;
 mod seed;
 mod weights;
 
 use super::*;
+use crate::plan::Route;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -82,4 +86,43 @@ fn with_route(lines: &[&str]) -> String {
         "kube:\n  hosts:\n    gateway-1:\n    gateway-2: {{ansible_host: 10.0.0.2}}\nproxies:\n  target: {{group: kube}}\n  \
          routes:\n    web:\n{route}"
     )
+}
+
+/// The route `web` to gateway-1, which is this node, and gateway-2, which is at 10.0.0.2; with these lines,
+/// some of them instead of the good ones; a line that ends in GONE only takes one away.
+fn load_route(lines: &[&str]) -> Result<Loaded, Vec<String>> {
+    let good = [
+        "address: '*'",
+        "port: 80",
+        "destination: {group: {name: kube}}",
+    ];
+    let kept = good.iter().filter(|line| {
+        let key = line.split(':').next().unwrap();
+        lines.iter().all(|other| !other.starts_with(key))
+    });
+    let all: Vec<&str> = kept
+        .chain(lines)
+        .copied()
+        .filter(|line| !line.ends_with("GONE"))
+        .collect();
+    load_one(&with_route(&all), &[])
+}
+
+/// The route `web`, with these lines.
+fn route(lines: &[&str]) -> Route {
+    match load_route(lines) {
+        Ok(loaded) => loaded.plan.routes[0].clone(),
+        Err(errors) => panic!("{lines:?}: {errors:#?}"),
+    }
+}
+
+/// Lines that make one error, which holds these words.
+fn refuse(cases: &[(&[&str], &str)]) {
+    for (lines, words) in cases {
+        let errors = load_route(lines).expect_err(&format!("{lines:?}"));
+        assert!(
+            errors.len() == 1 && errors[0].contains(words),
+            "{lines:?}: {errors:#?}"
+        );
+    }
 }

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::inventory::{ALL, Inventory, Layer};
-use super::report::{Cause, Findings, Place, Problem, suggest};
+use super::report::{Cause, Findings, Place, Problem};
 use super::templates;
 use super::tree::{Entry, Node, Value};
 use std::collections::BTreeMap;
@@ -155,7 +155,7 @@ impl Scope {
         let mut parts = path.split('.');
         let first = parts.next().unwrap_or_default();
         let Some(entry) = self.raw(first) else {
-            return missing(String::new(), suggest(first, self.names()));
+            return missing(String::new(), self.findings.suggest(first, self.names()));
         };
         let (mut node, mut walked) = (self.shallow(&entry.node)?, first.to_owned());
         let mut place = entry.at.clone();
@@ -177,7 +177,10 @@ impl Scope {
             };
             let Some((inner, at)) = inner else {
                 let keys = node.entries().iter().map(|entry| entry.key.as_str());
-                return missing(format!(" (`{walked}` is at {place})"), suggest(part, keys));
+                return missing(
+                    format!(" (`{walked}` is at {place})"),
+                    self.findings.suggest(part, keys),
+                );
             };
             walked = format!("{walked}.{part}");
             (node, place) = (self.shallow(&inner)?, at);

@@ -4,7 +4,7 @@
 //! [`turns`](crate::plan::turns).
 #![forbid(unsafe_code)]
 
-use super::report::{Cause, Findings, Place, suggest};
+use super::report::{Cause, Findings, Place};
 use super::schema::{Section, number, wrong};
 use super::tree::{Node, Value};
 use crate::plan::{Backend, turns};
@@ -94,8 +94,30 @@ impl WeightWords {
             }
             backends[index].weight = *weight;
         }
-        if let Some(at) = &self.at {
-            look_at_cycle(route, backends, at, findings);
+        if let Some(at) = &self.at
+            && backends.iter().all(|backend| backend.weight == 0)
+            && !backends.is_empty()
+        {
+            let text = format!(
+                "every backend of the route `{route}` has the weight 0: live flows go on, new connections get no backend"
+            );
+            findings.note(at, text);
+        }
+    }
+
+    /// An error for a cycle of more turns than a route may have. Without a word on weights it never has.
+    pub fn refuse_long_cycle(&self, route: &str, backends: &[Backend], findings: &Findings) {
+        let weights: Vec<u16> = backends.iter().map(|backend| backend.weight).collect();
+        let (length, most) = (turns::length(&weights), turns::most(&weights));
+        if let Some(at) = &self.at
+            && length > most
+        {
+            let what = format!(
+                "turns in a cycle of the route `{route}` (the sum of its weights, divided by what they have in common)"
+            );
+            let advice = "give smaller weights, or such as have more in common: steps of 10 do";
+            let found = usize::try_from(length).unwrap_or(usize::MAX);
+            findings.error(at, Cause::too_many(what, found, most, advice));
         }
     }
 
@@ -117,7 +139,7 @@ impl WeightWords {
         let placed = backends.iter().map(|backend| backend.name.as_str());
         let known = placed.chain(unplaced.iter().map(String::as_str));
         let what = format!("the backend `{name}` of the route `{route}`");
-        let advice = suggest(name, known);
+        let advice = findings.suggest(name, known);
         findings.error(at, Cause::Undefined { what, advice });
     }
 }
@@ -131,24 +153,4 @@ fn find(name: &str, backends: &[Backend], own: Option<Ipv4Addr>) -> Option<usize
         address?;
         backends.iter().position(is_there)
     })
-}
-
-/// Too many turns, or none.
-fn look_at_cycle(route: &str, backends: &[Backend], at: &Place, findings: &Findings) {
-    let weights: Vec<u16> = backends.iter().map(|backend| backend.weight).collect();
-    let (length, most) = (turns::length(&weights), turns::most(&weights));
-    if length > most {
-        let what = format!(
-            "turns in a cycle of the route `{route}` (the sum of its weights, divided by what they have in common)"
-        );
-        let advice = "give smaller weights, or such as have more in common: steps of 10 do";
-        let found = usize::try_from(length).unwrap_or(usize::MAX);
-        findings.error(at, Cause::too_many(what, found, most, advice));
-    }
-    if length == 0 && !backends.is_empty() {
-        let text = format!(
-            "every backend of the route `{route}` has the weight 0: live flows go on, new connections get no backend"
-        );
-        findings.note(at, text);
-    }
 }

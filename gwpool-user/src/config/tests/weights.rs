@@ -3,21 +3,6 @@
 
 use super::*;
 
-/// The route `web` to gateway-1, which is this node, and gateway-2, which is at 10.0.0.2; with these lines.
-fn load_route(lines: &[&str]) -> Result<Loaded, Vec<String>> {
-    let good = [
-        "address: '*'",
-        "port: 80",
-        "destination: {group: {name: kube}}",
-    ];
-    let kept = good.iter().filter(|line| {
-        let key = line.split(':').next().unwrap();
-        lines.iter().all(|other| !other.starts_with(key))
-    });
-    let all: Vec<&str> = kept.chain(lines).copied().collect();
-    load_one(&with_route(&all), &[])
-}
-
 fn weights(lines: &[&str]) -> Vec<u16> {
     load_route(lines).unwrap().plan.routes[0].weights()
 }
@@ -203,4 +188,21 @@ fn the_table_shows_weights_where_there_are_some() {
         assert!(weighted.contains(part), "{part} is not in\n{weighted}");
     }
     assert!(!table(&load_route(&[]).unwrap()).contains("weight"));
+}
+
+#[test]
+fn only_turns_have_a_cycle_that_may_be_too_long() {
+    let list: Vec<String> = (1..=17).map(|last| format!("10.0.1.{last}")).collect();
+    let destination = format!("destination: {{addresses: [{}]}}", list.join(", "));
+    for balance in ["leastconn", "source", "random"] {
+        let balance = format!("balance: {balance}");
+        let lines = [
+            &balance,
+            &destination,
+            "weight: 256",
+            "weights: {10.0.1.1: 255}",
+        ];
+        let route = load_route(&lines).unwrap().plan.routes.remove(0);
+        assert_eq!((route.weights()[0], route.weights()[1]), (255, 256));
+    }
 }
