@@ -71,6 +71,13 @@ impl<A> Flow<A> {
     pub const RST: u8 = 16;
     /// Embryonic, client side: the backend has refused; the next SYN goes to another.
     pub const REFUSED: u8 = 32;
+
+    /// The backend's id.
+    #[inline(always)]
+    pub const fn backend_id(&self) -> u32 {
+        let [low, middle, high] = self.backend;
+        u32::from_le_bytes([low, middle, high, 0])
+    }
 }
 
 /// A flow that nothing has proved yet (a handshake, UDP without a second packet): the value of `EMBRYONIC`.

@@ -33,8 +33,8 @@ pub const ONE: u32 = 1;
 pub const REASONS: u32 = 64;
 /// IP protocols that the established tier is counted by: TCP and UDP, see `SHARES`.
 pub const PROTOCOLS: u32 = 2;
-/// Backends of a run that leastconn looks at for one new flow, beginning with the one whose turn it is.
-pub const LEAST_CONN_LOOKS: u32 = 256;
+/// Places of a run that leastconn looks at for one new flow, beginning with the one whose turn it is.
+pub const BALANCE_LOOKS: u32 = 256;
 /// Default of `gwpool.limits.new_flows_per_source`, in flows a second.
 pub const NEW_FLOWS_PER_SOURCE: u32 = 2_000;
 /// Default of `gwpool.limits.answers_per_second`: packets that one CPU makes by itself (RST, unreachable, ...).
@@ -63,8 +63,9 @@ pub const HELD_ROUND_MS: u64 = 10;
 pub const MARK_AGAIN: u32 = 0x6777_706c;
 /// Backends that a handshake may be refused by, or wait for in vain, before its client hears of it.
 pub const REDISPATCHES: u8 = 3;
-/// Default of a route's `timeout.connect`, seconds: a SYN that comes again after it goes to another backend.
-pub const CONNECT_S: u16 = 3;
+/// Default of a route's `timeout.connect`, seconds: a SYN that comes again after it goes to another backend. SYNs come
+/// again after 1, 3 and 7 s (RFC 6298 2): the second of them, whatever the tick.
+pub const CONNECT_S: u16 = 2;
 /// Backend ids are 24 bits in a flow.
 pub const BACKENDS_MAX: u32 = 1 << 24;
 
@@ -104,6 +105,9 @@ pub struct Settings {
     pub port_high_first: u16,
     /// Ports in it.
     pub port_high_count: u16,
+    /// The smallest prime that is not below the number of ports in both ranges: whatever the stride, a walk modulo a
+    /// prime comes by every port.
+    pub port_modulus: u32,
     /// Established flows one client may hold (`gwpool.limits.flows_per_source`).
     pub flows_per_source: u32,
     /// Flows of one client that may be established in one tick (`gwpool.limits.new_flows_per_source`).
@@ -120,11 +124,36 @@ pub struct Settings {
     pub undeclared_count: u16,
     /// Idle seconds after which a closed TCP flow is over: [`TCP_CLOSING_S`] or [`TCP_CLOSING_HURRIED_S`].
     pub closing_s: u16,
+    /// The shortest of all timers of established flows, seconds: who was seen more lately asks no further.
+    pub shortest_s: u16,
     /// [`Settings::PRESERVES`].
-    pub flags: u16,
+    pub flags: u32,
 }
 
 impl Settings {
     /// `flags`: some route has `source: preserve`, so an answer may be addressed to a client.
-    pub const PRESERVES: u16 = 1;
+    pub const PRESERVES: u32 = 1;
+
+    /// Nothing is set.
+    pub const NONE: Self = Settings {
+        epoch: 0,
+        port_seed: 0,
+        tick_shift: 0,
+        ticks_per_1024_s: 0,
+        port_low_first: 0,
+        port_low_count: 0,
+        port_high_first: 0,
+        port_high_count: 0,
+        port_modulus: 0,
+        flows_per_source: 0,
+        new_flows_per_source: 0,
+        udp_flows: 0,
+        answers_per_tick: 0,
+        undeclared_interface: 0,
+        undeclared_first: 0,
+        undeclared_count: 0,
+        closing_s: 0,
+        shortest_s: 0,
+        flags: 0,
+    };
 }

@@ -27,12 +27,12 @@ pod! {
     Listener<V4> = 8;
     Route = 16;
     Listening = 8;
-    Load = 16;
+    Load = 24;
     Source = 16;
     Access<V4> = 8;
     Backend<V4> = 20;
     Counters = 48;
     Fragmented<V4> = 12;
     First = 8;
-    Settings = 52;
+    Settings = 60;
 }

@@ -23,6 +23,15 @@ macro_rules! reasons {
             /// All of them, in the order of their numbers.
             pub const ALL: &'static [Reason] = &[$(Reason::$variant,)*];
 
+            /// The reason with this number.
+            #[inline(always)]
+            pub const fn numbered(number: u32) -> Option<Reason> {
+                $(if number == Reason::$variant as u32 {
+                    return Some(Reason::$variant);
+                })*
+                None
+            }
+
             /// The word for it, everywhere.
             pub const fn name(self) -> &'static str {
                 match self { $(Reason::$variant => $name,)* }
@@ -63,6 +72,7 @@ reasons! {
     IcmpIgnored "icmp_ignored" Dropped "an ICMP error that claims a path MTU below 576";
     FragmentHeld "fragment_held" Dropped "an IP fragment before its first one: the daemon sends it in again after that";
     FragmentDropped "fragment_dropped" Dropped "an IP fragment whose first one was dropped";
+    BackendRefused "backend_refused" Dropped "a backend refused the connection: its client's next SYN goes to another";
     NoLiveBackend "no_live_backend" Dropped "the route has no backend to give the connection to";
     NoFreePort "no_free_port" Dropped "no source port was found free towards the backend";
     TableFull "table_full" Dropped "the flow table has no room";

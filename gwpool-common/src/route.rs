@@ -128,6 +128,8 @@ pub struct Load {
     pub moved: u64,
     /// What the daemon's last census found, less `moved` at that time; wraps.
     pub base: u64,
+    /// Backends: 1 + the tick in which every port towards it was taken. Nobody searches again in that tick.
+    pub exhausted: u64,
 }
 
 impl Load {

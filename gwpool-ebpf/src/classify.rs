@@ -4,20 +4,24 @@
 //! a forged source ends here before any table learns of it; then the peers' rule; then the route.
 
 use crate::family::Family;
-use crate::parse::{Parsed, TCP};
+use crate::opening::Opening;
+use crate::parse::{TCP, opens};
 use crate::world::World;
-use gwpool_common::limits;
+use gwpool_common::limits::{self, Settings};
 use gwpool_common::net::Address;
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Listener, Listening, Route};
 
-/// What both ends of the packet are to this host.
-#[derive(Clone, Copy)]
-pub struct Ends {
+/// What both ends of the packet are to this host: [`Ends::FROM_PEER`] and [`Ends::LISTENS`].
+#[repr(transparent)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends(u8);
+
+impl Ends {
     /// The source is a peer gateway, on the network the peers share.
-    from_peer: bool,
+    const FROM_PEER: u8 = 1;
     /// `*` covers the destination.
-    listens: bool,
+    const LISTENS: u8 = 2;
 }
 
 /// Knows a packet's two addresses, or says why it goes no further.
@@ -46,10 +50,21 @@ pub fn ends<F: Family, W: World<F>>(
     if misplaced::<F, W>(world, source) {
         return Err(Reason::SpoofedSource);
     }
-    Ok(Ends {
-        from_peer,
-        listens: to.flags & Address::LISTEN != 0,
-    })
+    let mut ends = 0;
+    if from_peer {
+        ends |= Ends::FROM_PEER;
+    }
+    if to.flags & Address::LISTEN != 0 {
+        ends |= Ends::LISTENS;
+    }
+    Ok(Ends(ends))
+}
+
+/// An answer to a client whose address the backend sees (`source: preserve`) is addressed past this host: it may be a
+/// flow's all the same.
+#[inline(always)]
+pub fn answers_a_client<F: Family, W: World<F>>(world: &W, reason: Reason) -> bool {
+    matches!(reason, Reason::NotOurs) && world.settings().flags & Settings::PRESERVES != 0
 }
 
 /// The source belongs to a guarded prefix and came in by another interface than that prefix is behind.
@@ -72,49 +87,63 @@ fn misplaced<F: Family, W: World<F>>(world: &W, source: F::Address) -> bool {
     false
 }
 
-/// A new connection's route and its id.
+/// A new connection's route, and what of it listens.
 ///
 /// # Errors
 /// The reason why it is the local stack's: [`Reason::NotOurs`], [`Reason::FromPeer`], [`Reason::NotASyn`],
-/// [`Reason::RouteOff`].
+/// [`Reason::RouteOff`]; or [`Reason::Undeclared`].
 #[inline(always)]
 pub fn route<F: Family, W: World<F>>(
     world: &W,
-    parsed: &Parsed<F::Address>,
-    ends: Ends,
-) -> Result<(u32, Route), Reason> {
-    let listening = listener::<F, W>(world, parsed, ends).ok_or(Reason::NotOurs)?;
-    let id = listening.route;
-    let route = world.route(id).ok_or(Reason::NotOurs)?;
-    if ends.from_peer && route.flags & Route::SELF_BACKEND != 0 {
+    opening: &Opening<F::Address>,
+) -> Result<(Listening, Route), Reason> {
+    let Some(listening) = listener::<F, W>(world, opening) else {
+        return Err(undeclared::<F, W>(world, opening));
+    };
+    let route = world.route(listening.route).ok_or(Reason::NotOurs)?;
+    if opening.ends.0 & Ends::FROM_PEER != 0 && route.flags & Route::SELF_BACKEND != 0 {
         return Err(Reason::FromPeer);
     }
-    if parsed.key.protocol == TCP && !parsed.opens() {
+    if opening.key.protocol == TCP && !opens(opening.flags) {
         return Err(Reason::NotASyn);
     }
     if route.flags & Route::ENABLED == 0 {
         return Err(Reason::RouteOff);
     }
-    Ok((id, route))
+    Ok((listening, route))
+}
+
+/// What becomes of a packet that no route declares: the local stack's, unless it would open a port that nobody shall
+/// reach by this interface.
+#[inline(always)]
+fn undeclared<F: Family, W: World<F>>(world: &W, opening: &Opening<F::Address>) -> Reason {
+    let settings = world.settings();
+    let port = u16::from_be_bytes(opening.key.destination_port);
+    let refused = opening.ends.0 & Ends::LISTENS != 0
+        && settings.undeclared_interface != 0
+        && settings.undeclared_interface == opening.interface
+        && port.wrapping_sub(settings.undeclared_first) < settings.undeclared_count
+        && (opening.key.protocol != TCP || opens(opening.flags));
+    if refused {
+        Reason::Undeclared
+    } else {
+        Reason::NotOurs
+    }
 }
 
 /// The most particular listener: the very address before `*`, as bind(2) has it.
 #[inline(always)]
-fn listener<F: Family, W: World<F>>(
-    world: &W,
-    parsed: &Parsed<F::Address>,
-    ends: Ends,
-) -> Option<Listening> {
+fn listener<F: Family, W: World<F>>(world: &W, opening: &Opening<F::Address>) -> Option<Listening> {
     let mut listener = Listener {
-        address: parsed.key.destination,
-        port: parsed.key.destination_port,
-        protocol: parsed.key.protocol,
+        address: opening.key.destination,
+        port: opening.key.destination_port,
+        protocol: opening.key.protocol,
         pad: 0,
     };
     if let Some(listening) = world.listener(&listener) {
         return Some(listening);
     }
-    if !ends.listens {
+    if opening.ends.0 & Ends::LISTENS == 0 {
         return None;
     }
     listener.address = F::Address::default();

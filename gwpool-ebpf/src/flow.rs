@@ -9,15 +9,17 @@
 //! UDP, a client's packet after the backend's first. Both halves must be there and name each other.
 //! A flow is looked up established, embryonic, established: another CPU may just have promoted it.
 
+use crate::classify::Ends;
 use crate::family::Family;
-use crate::lifetime;
+use crate::lifetime::{self, State};
+use crate::opening::Opening;
 use crate::packet::Packet;
 use crate::pair::mate;
 use crate::parse::{Parsed, TCP, TcpHeader, tcp};
 use crate::proof;
+use crate::redispatch;
 use crate::world::{Side, World};
 use gwpool_common::flow::{Embryo, Flow};
-use gwpool_common::limits;
 use gwpool_common::reason::Reason;
 
 /// A flow, and where it is kept.
@@ -31,6 +33,9 @@ pub struct Found<F: Family, W: World<F>> {
     before: Flow<F::Address>,
     /// Embryonic: the proof, as this packet leaves it.
     proof: u32,
+    /// Embryonic, gone on from a backend that failed it: that backend, and how many have.
+    failed_backend: u32,
+    failed: u8,
     /// Where it is, once it is proved.
     established: Option<W::Established>,
     /// Where it is until then. In neither place: it was stored with this packet, which does not touch it again.
@@ -41,8 +46,7 @@ impl<F: Family, W: World<F>> Found<F, W> {
     /// The flow's backend.
     #[inline(always)]
     pub fn backend(&self) -> u32 {
-        let [low, middle, high] = self.flow.backend;
-        u32::from_le_bytes([low, middle, high, 0])
+        self.flow.backend_id()
     }
 
     /// Who sent the packet.
@@ -75,6 +79,8 @@ impl<F: Family, W: World<F>> Found<F, W> {
             flow,
             before: flow,
             proof: 0,
+            failed_backend: 0,
+            failed: 0,
             established: None,
             embryonic: None,
         }
@@ -111,9 +117,35 @@ impl<F: Family, W: World<F>> Found<F, W> {
     /// A reset ends a flow that was never proved: the client's next SYN begins anew.
     #[inline(always)]
     pub fn end(&self, world: &mut W, parsed: &Parsed<F::Address>) {
-        if self.embryonic.is_some() && parsed.flags & tcp::RST != 0 {
+        if self.resets(parsed) {
             world.forget(&mate(parsed.key.protocol, &self.flow.rewrite));
             world.forget(&parsed.key);
+        }
+    }
+
+    /// A reset of a flow that was never proved.
+    #[inline(always)]
+    pub fn resets(&self, parsed: &Parsed<F::Address>) -> bool {
+        self.embryonic.is_some() && parsed.flags & tcp::RST != 0
+    }
+
+    /// What opens a flow for a packet that has none.
+    #[inline(always)]
+    pub fn opening(
+        &self,
+        parsed: &Parsed<F::Address>,
+        interface: u32,
+        ends: Ends,
+    ) -> Opening<F::Address> {
+        Opening {
+            key: parsed.key,
+            flow: Flow::default(),
+            interface,
+            failed_backend: self.failed_backend,
+            failed: self.failed,
+            flags: parsed.flags,
+            ends,
+            pad: [0; 5],
         }
     }
 }
@@ -132,21 +164,21 @@ pub fn established<F: Family, W: World<F>>(
     let now = world.now();
     let mut flow = before;
     if flow.seen != now || parsed.flags & (tcp::SYN | tcp::FIN | tcp::RST) != 0 {
-        if lifetime::over::<F, W>(world, parsed, &flow, now) {
-            world.retire(&mate(parsed.key.protocol, &flow.rewrite));
-            world.retire(&parsed.key);
+        let reopens = parsed.opens() && flow.flags & Flow::<F::Address>::BACKEND_SIDE == 0;
+        let state = lifetime::state::<F, W>(world, &parsed.key, &flow, reopens);
+        if state != State::Live {
+            lifetime::remove::<F, W>(world, &parsed.key, &flow, state);
             return false;
         }
         flow.seen = now;
-        flow.flags |= lifetime::closing(parsed.flags);
+        let marks = lifetime::closing(parsed.flags);
+        if flow.flags & marks != marks {
+            lifetime::close::<F, W>(world, &parsed.key, &flow, marks);
+            flow.flags |= marks;
+        }
     }
-    *found = Found {
-        flow,
-        before,
-        proof: 0,
-        established: Some(at),
-        embryonic: None,
-    };
+    (found.flow, found.before) = (flow, before);
+    found.established = Some(at);
     true
 }
 
@@ -164,14 +196,10 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
     let Some(at) = world.embryonic(&parsed.key) else {
         return Ok(false);
     };
-    let Embryo {
-        flow: before,
-        mut proof,
-        ..
-    } = world.embryo(at);
+    let embryo = world.embryo(at);
+    let (before, mut proof) = (embryo.flow, embryo.proof);
     let now = world.now();
-    let idle = lifetime::age(before.seen, now);
-    if idle >= lifetime::ticks(limits::HANDSHAKE_S, world.settings().ticks_per_1024_s) {
+    if !lifetime::waits::<F, W>(world, parsed.key.protocol, before.seen) {
         world.forget(&mate(parsed.key.protocol, &before.rewrite));
         world.forget(&parsed.key);
         return Ok(false);
@@ -187,22 +215,29 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
             flow.flags |= Flow::<F::Address>::REPLIED;
         }
     } else {
-        let Some(other) = proof::half::<F, W>(world, parsed, &flow) else {
+        let other = proof::half::<F, W>(world, parsed, &flow);
+        let answered =
+            matches!(&other, Some(other) if other.flow.flags & Flow::<F::Address>::REPLIED != 0);
+        if parsed.opens() && !answered && redispatch::due::<F, W>(world, &embryo) {
+            found.failed_backend = before.backend_id();
+            found.failed = embryo.failed.wrapping_add(1);
+            world.forget(&mate(parsed.key.protocol, &before.rewrite));
+            world.forget(&parsed.key);
+            world.count_redispatch(found.failed_backend);
+            return Ok(false);
+        }
+        let Some(other) = other else {
             // One half was evicted: what is left is no flow.
             world.forget(&parsed.key);
             return Ok(false);
         };
-        if proof::proves(packet, parsed, &other)? {
-            proof::promote::<F, W>(world, parsed, &flow, &other.flow)?;
+        if proof::proves(packet, parsed, &other)?
+            && proof::promote::<F, W>(world, parsed, &flow, &other.flow)?
+        {
             embryonic = None;
         }
     }
-    *found = Found {
-        flow,
-        before,
-        proof,
-        established: None,
-        embryonic,
-    };
+    (found.flow, found.before, found.proof) = (flow, before, proof);
+    found.embryonic = embryonic;
     Ok(true)
 }

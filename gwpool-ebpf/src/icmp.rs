@@ -73,7 +73,11 @@ pub fn ingress<F: Family, P: Packet, W: World<F>>(
     if network.destination != quote.network.source {
         return Err(Reason::OtherProtocol);
     }
-    classify::ends::<F, W>(world, network.source, network.destination)?;
+    if let Err(reason) = classify::ends::<F, W>(world, network.source, network.destination)
+        && !classify::answers_a_client::<F, W>(world, reason)
+    {
+        return Err(reason);
+    }
     let flow = flow::<F, W>(world, &quote.answer()).ok_or(Reason::OtherProtocol)?;
     if flow.flags & Flow::<F::Address>::LOCAL != 0 {
         return local::<F, P>(packet, network, &quote, &flow.rewrite);

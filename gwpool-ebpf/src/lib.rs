@@ -1,7 +1,7 @@
 //! The pipeline: what becomes of a packet, decided without a kernel in sight.
 //!
 //! ```text
-//!   parse -> flow (established) -> classify -> flow (embryonic) -> schedule -> snat -> next_hop -> rewrite
+//!   parse -> flow (established) -> classify -> flow (embryonic) -> opening -> next_hop -> rewrite
 //!              |                                  |                                    ^
 //!              +---- hit --------------------------+------------------------------------+
 //! ```
@@ -10,6 +10,7 @@
 //! the host. Nothing here can panic, loop without a bound, or log.
 #![cfg_attr(target_arch = "bpf", no_std)]
 
+pub mod admission;
 pub mod checksum;
 pub mod classify;
 pub mod family;
@@ -18,10 +19,13 @@ pub mod fragment;
 pub mod icmp;
 pub mod lifetime;
 pub mod next_hop;
+pub mod opening;
 pub mod packet;
 pub mod pair;
 pub mod parse;
+pub mod ports;
 pub mod proof;
+pub mod redispatch;
 pub mod rewrite;
 pub mod schedule;
 pub mod snat;
@@ -44,6 +48,9 @@ pub enum Verdict<A> {
     Resolve(Reason, u32, A),
     /// To the local stack, or on its way out of it.
     Deliver(Reason),
+    /// Untouched and uncounted: a flow is opened for it, then it is walked again (in the kernel only, see
+    /// [`opening`]).
+    Opens,
     /// Untouched and uncounted: TC beside us walks it again and finishes (XDP only).
     Unfinished,
 }
@@ -90,9 +97,11 @@ fn forward<F: Family, P: Packet, W: World<F>>(
         Part::Whole | Part::First => parse::parse::<F, P>(packet, &network)?,
     };
     let mut found = Found::none();
-    if !flow::established::<F, W>(world, &parsed, &mut found) {
-        first::<F, P, W>(packet, world, &parsed, &mut found)
-            .map_err(|reason| fragment::ended::<F, W>(world, network.id, &parsed, reason))?;
+    if !flow::established::<F, W>(world, &parsed, &mut found)
+        && !first::<F, P, W>(packet, world, &parsed, &mut found)
+            .map_err(|reason| fragment::ended::<F, W>(world, network.id, &parsed, reason))?
+    {
+        return Ok(Verdict::Opens);
     }
     fragment::belongs::<F, W>(world, network.id, &parsed);
     if found.local() {
@@ -100,6 +109,9 @@ fn forward<F: Family, P: Packet, W: World<F>>(
     }
     if parsed.ttl <= 1 {
         return Err(Reason::TtlExpired);
+    }
+    if found.resets(&parsed) && redispatch::refused::<F, W>(world, &parsed, &found) {
+        return Err(Reason::BackendRefused);
     }
     let segments = packet.segments();
     let way = next_hop::way(world, &parsed, &mut found, segments)?;
@@ -129,29 +141,34 @@ fn leave<P: Packet, A>(packet: &mut P, way: Way<A>, reason: Reason) -> Result<Ve
     }
 }
 
-/// The walk of a packet that no established flow has taken: a flow not yet proved, or a new one.
+/// The walk of a packet that no established flow has taken: a flow not yet proved, or a new one; false: one that is
+/// opened after this walk.
 #[inline(always)]
 fn first<F: Family, P: Packet, W: World<F>>(
     packet: &mut P,
     world: &mut W,
     parsed: &Parsed<F::Address>,
     found: &mut Found<F, W>,
-) -> Result<(), Reason> {
-    let ends = classify::ends::<F, W>(world, parsed.key.source, parsed.key.destination)?;
+) -> Result<bool, Reason> {
+    let ends = classify::ends::<F, W>(world, parsed.key.source, parsed.key.destination);
+    if let Err(reason) = ends
+        && !classify::answers_a_client::<F, W>(world, reason)
+    {
+        return Err(reason);
+    }
     if flow::embryonic::<F, W, P>(packet, world, parsed, found)?
         || flow::established::<F, W>(world, parsed, found)
     {
-        return Ok(());
+        return Ok(true);
     }
     if parsed.part == Part::Later {
         // The flow of its first fragment is gone.
         return Err(Reason::Fragment);
     }
-    let (id, route) = classify::route::<F, W>(world, parsed, ends)?;
-    let (chosen, backend) = schedule::choose::<F, W>(world, id, &route)?;
-    snat::begin::<F, W>(world, parsed, chosen, &backend, found)?;
-    world.count_connection(chosen);
-    Ok(())
+    let mut opening = found.opening(parsed, world.interface(), ends?);
+    let opened = world.open(&mut opening)?;
+    found.stored(opening.flow);
+    Ok(opened)
 }
 
 /// This host is the backend: the local stack gets the packet, its port changed if the route changes it.
@@ -199,6 +216,9 @@ fn reply<F: Family, P: Packet, W: World<F>>(
         || flow::embryonic::<F, W, P>(packet, world, &parsed, &mut found)?;
     if !known || !found.local() || found.side() == Side::Client {
         return Err(Reason::NotOurs);
+    }
+    if found.resets(&parsed) && redispatch::refused::<F, W>(world, &parsed, &found) {
+        return Err(Reason::BackendRefused);
     }
     fragment::belongs::<F, W>(world, network.id, &parsed);
     found.settle(world);

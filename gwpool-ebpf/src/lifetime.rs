@@ -5,9 +5,9 @@
 
 use crate::family::Family;
 use crate::pair::mate;
-use crate::parse::{Parsed, TCP, tcp};
-use crate::world::World;
-use gwpool_common::flow::Flow;
+use crate::parse::{TCP, tcp};
+use crate::world::{Step, World};
+use gwpool_common::flow::{Flow, FlowKey};
 use gwpool_common::limits;
 
 /// The flow marks that the packet's TCP flags leave.
@@ -23,32 +23,108 @@ pub const fn closing(flags: u8) -> u8 {
     marks
 }
 
-/// Nothing of the flow is left to keep: both halves idle beyond their time, though nobody swept them; or both sides
-/// have closed and the client opens the same five-tuple anew.
+/// What is left of an established flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It lives.
+    Live,
+    /// Both sides have closed it, and its time is over or its client opens it anew.
+    Closed,
+    /// Both halves were idle beyond their time, though nobody swept them.
+    Idle,
+    /// This half alone: who removed the other half has counted it.
+    Half,
+}
+
+/// Looks at a flow that a packet has found. `reopens`: the packet opens the same five-tuple.
 #[inline(always)]
-pub fn over<F: Family, W: World<F>>(
+pub fn state<F: Family, W: World<F>>(
     world: &mut W,
-    parsed: &Parsed<F::Address>,
+    key: &FlowKey<F::Address>,
     flow: &Flow<F::Address>,
-    now: u16,
-) -> bool {
-    let opens = parsed.opens() && flow.flags & Flow::<F::Address>::BACKEND_SIDE == 0;
+    reopens: bool,
+) -> State {
+    let now = world.now();
+    let per_1024_s = world.settings().ticks_per_1024_s;
     let idle = age(flow.seen, now);
-    let ticks_per_1024_s = world.settings().ticks_per_1024_s;
-    // The shortest of the timers: a busy flow asks no further.
-    if !opens && idle < ticks(limits::TCP_CLOSING_S, ticks_per_1024_s) {
-        return false;
+    // A busy flow asks no further.
+    if !reopens && idle < ticks(world.settings().shortest_s, per_1024_s) {
+        return State::Live;
     }
-    let other = match world.established(&mate(parsed.key.protocol, &flow.rewrite)) {
-        Some(at) => world.flow(at),
-        None => return true,
+    let Some(at) = world.established(&mate(key.protocol, &flow.rewrite)) else {
+        return State::Half;
     };
+    let other = world.flow(at);
     let closed = closed(flow.flags, other.flags);
-    if opens && closed {
-        return true;
+    if reopens && closed {
+        return State::Closed;
     }
-    let limit = ticks(timeout_s(parsed.key.protocol, closed), ticks_per_1024_s);
-    idle >= limit && age(other.seen, now) >= limit
+    let idle_s = world
+        .backend(flow.backend_id())
+        .map_or(0, |backend| backend.idle_s);
+    let limit_s = limit_s(key.protocol, closed, idle_s, world.settings().closing_s);
+    let limit = ticks(limit_s, per_1024_s);
+    match (idle < limit || age(other.seen, now) < limit, closed) {
+        (true, _) => State::Live,
+        (false, true) => State::Closed,
+        (false, false) => State::Idle,
+    }
+}
+
+/// Removes a flow that is over.
+#[inline(always)]
+pub fn remove<F: Family, W: World<F>>(
+    world: &mut W,
+    key: &FlowKey<F::Address>,
+    flow: &Flow<F::Address>,
+    state: State,
+) {
+    world.retire(&mate(key.protocol, &flow.rewrite));
+    world.retire(key);
+    if state != State::Half {
+        world.move_share(key.protocol, &client(key, flow), Step::Down);
+    }
+    if state == State::Idle {
+        world.move_load(flow.backend_id(), Step::Down);
+    }
+}
+
+/// Takes the flow off its backend's load if these marks, new on this half, close it.
+#[inline(always)]
+pub fn close<F: Family, W: World<F>>(
+    world: &mut W,
+    key: &FlowKey<F::Address>,
+    flow: &Flow<F::Address>,
+    marks: u8,
+) {
+    let other = match world.established(&mate(key.protocol, &flow.rewrite)) {
+        Some(at) => world.flow(at).flags,
+        None => 0,
+    };
+    if closed(flow.flags | marks, other) && !closed(flow.flags, other) {
+        world.move_load(flow.backend_id(), Step::Down);
+    }
+}
+
+/// Whose flow it is.
+#[inline(always)]
+fn client<A: Copy>(key: &FlowKey<A>, flow: &Flow<A>) -> A {
+    if flow.flags & Flow::<A>::BACKEND_SIDE != 0 {
+        flow.rewrite.destination
+    } else {
+        key.source
+    }
+}
+
+/// An embryonic flow that was last seen then is still waited for.
+#[inline(always)]
+pub fn waits<F: Family, W: World<F>>(world: &W, protocol: u8, seen: u16) -> bool {
+    let limit_s = if protocol == TCP {
+        limits::HANDSHAKE_S
+    } else {
+        limits::UDP_UNREPLIED_S
+    };
+    age(seen, world.now()) < ticks(limit_s, world.settings().ticks_per_1024_s)
 }
 
 /// A mark may be this many ticks ahead of a clock that was read before it, on another CPU or in the daemon: such a
@@ -71,11 +147,7 @@ pub const fn closed(one: u8, other: u8) -> bool {
 /// How long an established flow may be idle.
 #[inline(always)]
 pub const fn timeout_s(protocol: u8, closed: bool) -> u16 {
-    match (protocol == TCP, closed) {
-        (true, false) => limits::TCP_ESTABLISHED_S,
-        (true, true) => limits::TCP_CLOSING_S,
-        (false, _) => limits::UDP_S,
-    }
+    limit_s(protocol, closed, 0, limits::TCP_CLOSING_S)
 }
 
 /// How long an established flow may be idle. `idle_s`: its backend's, 0 for what its protocol has; `closing_s`: what

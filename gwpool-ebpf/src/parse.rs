@@ -46,7 +46,7 @@ impl<A> Parsed<A> {
     /// TCP that asks for a new connection.
     #[inline(always)]
     pub fn opens(&self) -> bool {
-        self.flags & (tcp::SYN | tcp::ACK | tcp::RST | tcp::FIN) == tcp::SYN
+        opens(self.flags)
     }
 
     /// The backend's initial sequence number is in it: its answer to a SYN, or a SYN of its own where both sides open
@@ -55,6 +55,12 @@ impl<A> Parsed<A> {
     pub fn accepts(&self) -> bool {
         self.flags & (tcp::SYN | tcp::RST) == tcp::SYN
     }
+}
+
+/// TCP flags that ask for a new connection.
+#[inline(always)]
+pub const fn opens(flags: u8) -> bool {
+    flags & (tcp::SYN | tcp::ACK | tcp::RST | tcp::FIN) == tcp::SYN
 }
 
 /// Where TCP's and UDP's checksum lie in their headers.

@@ -5,8 +5,8 @@
 use crate::kernel::exit;
 use crate::kernel::maps::SETTINGS;
 use crate::kernel::window::{TcWindow, XdpWindow, came_in_by, take_mark, unfinished};
-use crate::kernel::world::{Kernel, count_reason, tick};
-use aya_ebpf::bindings::xdp_action;
+use crate::kernel::world::{Kernel, begin, count_reason, gwpool_open, tick};
+use aya_ebpf::bindings::{__sk_buff, xdp_action, xdp_md};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use gwpool_common::net::V4;
@@ -23,9 +23,26 @@ const SHOT: i32 = 2;
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 4] = *b"GPL\0";
 
+/// What a walk returns that needs a flow opened first; no action of XDP or TC.
+const OPENS: u32 = 0x6f70_656e;
+
 /// Ingress at XDP.
 #[xdp(frags)]
 pub fn gwpool_xdp(context: XdpContext) -> u32 {
+    begin();
+    let action = gwpool_xdp_walk(context.ctx);
+    if action != OPENS {
+        return action;
+    }
+    gwpool_open();
+    gwpool_xdp_walk(context.ctx)
+}
+
+/// A packet's walk at XDP. A global function, as [`gwpool_open`]: so neither's frame stands on the other's.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gwpool_xdp_walk(context: *mut xdp_md) -> u32 {
+    let context = XdpContext::new(context);
     let mut window = XdpWindow::new(&context);
     let interface = window.interface();
     let mut world = Kernel::new(window.context(), interface, false);
@@ -41,6 +58,7 @@ pub fn gwpool_xdp(context: XdpContext) -> u32 {
             count_reason(reason, 1);
             xdp_action::XDP_PASS
         }
+        Ok(Verdict::Opens) => OPENS,
         // `Resolve` is TC's: the pipeline gives it only where `resolves` says so.
         Ok(Verdict::Unfinished | Verdict::Resolve(..)) => {
             if window.leave_unfinished() {
@@ -78,10 +96,27 @@ pub fn gwpool_ingress(context: TcContext) -> i32 {
 
 #[inline(always)]
 fn tc_ingress(context: &TcContext) -> i32 {
+    begin();
+    let action = gwpool_tc_walk(context.skb.skb);
+    if action != OPENS {
+        return action as i32;
+    }
+    gwpool_open();
+    gwpool_tc_walk(context.skb.skb) as i32
+}
+
+/// A packet's walk at TC.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gwpool_tc_walk(context: *mut __sk_buff) -> u32 {
+    let context = &TcContext::new(context);
     let mut window = TcWindow::new(context);
     let mut world = Kernel::new(window.context(), window.interface(), true);
     let verdict = ingress(&mut window, &mut world);
-    tc_action(verdict, window.segments())
+    if let Ok(Verdict::Opens) = verdict {
+        return OPENS;
+    }
+    tc_action(verdict, window.segments()) as u32
 }
 
 /// Egress at TC.
@@ -116,7 +151,7 @@ fn tc_action(verdict: Result<Verdict<V4>, Reason>, packets: u32) -> i32 {
             NEXT
         }
         // TC is the last stop: the pipeline never leaves a packet unfinished where `resolves` holds.
-        Ok(Verdict::Unfinished) => SHOT,
+        Ok(Verdict::Unfinished | Verdict::Opens) => SHOT,
         Err(reason) => {
             count_reason(reason, packets);
             if let Fate::Dropped = reason.fate() {

@@ -2,11 +2,12 @@
 //!
 //! A blind SYN and ACK prove nothing: TCP's proof is the backend's initial sequence number + 1.
 
+use crate::admission;
 use crate::family::Family;
 use crate::packet::Packet;
 use crate::pair::mate;
 use crate::parse::{Parsed, TCP, TcpHeader, tcp};
-use crate::world::{Refused, World};
+use crate::world::{Refused, Step, World};
 use gwpool_common::flow::{Embryo, Flow};
 use gwpool_common::reason::Reason;
 
@@ -46,9 +47,43 @@ pub fn proves<A: Copy, P: Packet>(
     Ok(u32::from_be_bytes(header.acknowledgment) == other.proof)
 }
 
-/// Moves both halves to the established tier: the backend's first, undone if the client's finds no room.
+/// Moves both halves to the established tier: the backend's first, undone if the client's finds no room. False: the
+/// flow stays embryonic, because UDP holds its share of the tier.
+///
+/// # Errors
+/// [`Reason::OverShare`], [`Reason::OverRate`], [`Reason::TableFull`]: the handshake is over, its client is told.
 #[inline(always)]
 pub fn promote<F: Family, W: World<F>>(
+    world: &mut W,
+    parsed: &Parsed<F::Address>,
+    flow: &Flow<F::Address>,
+    other: &Flow<F::Address>,
+) -> Result<bool, Reason> {
+    let (protocol, client) = (parsed.key.protocol, parsed.key.source);
+    let stored = if protocol != TCP {
+        if !admission::datagrams::<F, W>(world, protocol, &client) {
+            return Ok(false);
+        }
+        store::<F, W>(world, parsed, flow, other)
+    } else {
+        match admission::share::<F, W>(world, &client) {
+            Ok(()) => store::<F, W>(world, parsed, flow, other),
+            refusal => refusal,
+        }
+    };
+    if protocol != TCP && stored.is_err() {
+        return Ok(false);
+    }
+    world.forget(&mate(protocol, &flow.rewrite));
+    world.forget(&parsed.key);
+    stored?;
+    world.move_share(protocol, &client, Step::Up);
+    world.move_load(flow.backend_id(), Step::Up);
+    Ok(true)
+}
+
+#[inline(always)]
+fn store<F: Family, W: World<F>>(
     world: &mut W,
     parsed: &Parsed<F::Address>,
     flow: &Flow<F::Address>,
@@ -67,7 +102,5 @@ pub fn promote<F: Family, W: World<F>>(
         }
         return Err(Reason::TableFull);
     }
-    world.forget(&backend_key);
-    world.forget(&parsed.key);
     Ok(())
 }

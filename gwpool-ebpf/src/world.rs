@@ -5,13 +5,14 @@
 //! second look-up.
 
 use crate::family::Family;
+use crate::opening::Opening;
 use crate::packet::Packet;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
 use gwpool_common::net::{Address, Network, NextHop, Port};
 use gwpool_common::reason::Reason;
-use gwpool_common::route::{Backend, Listener, Listening, Route};
+use gwpool_common::route::{Access, Backend, Listener, Listening, Load, Route, Source};
 
 /// Why an insert did not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,21 @@ pub enum Side {
     Backend,
 }
 
+/// A count goes up or down by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// One more.
+    Up,
+    /// One less.
+    Down,
+}
+
+/// Something that is done in turns.
+pub trait Task<W> {
+    /// One turn; true: done.
+    fn turn(&mut self, world: &mut W, index: u32) -> bool;
+}
+
 /// What the pipeline asks.
 pub trait World<F: Family> {
     /// A flow found in the established tier.
@@ -74,7 +90,7 @@ pub trait World<F: Family> {
     /// Now, in ticks (see [`Settings::tick_shift`]).
     fn now(&self) -> u16;
     /// What the daemon has set.
-    fn settings(&self) -> Settings;
+    fn settings(&self) -> &Settings;
     /// The interface the packet came in by.
     fn interface(&self) -> u32;
     /// The kernel can be asked here to resolve a neighbour and send (TC); else the packet goes on untouched (XDP).
@@ -131,6 +147,33 @@ pub trait World<F: Family> {
     fn slot(&self, slot: u32) -> Option<u32>;
     /// The backend.
     fn backend(&self, id: u32) -> Option<Backend<F::Address>>;
+    /// What the most specific prefix of the route's lists says of the address: 1 allowed, 0 denied; or `otherwise`.
+    fn access(&self, client: &Access<F::Address>, otherwise: u32) -> u32;
+
+    /// Live flows of a backend.
+    fn load(&self, backend: u32) -> Load;
+    /// Established flows of TCP or UDP.
+    fn share(&self, protocol: u8) -> Load;
+    /// What the client holds.
+    fn source(&self, address: &F::Address) -> Source;
+    /// One flow of the backend more, or less.
+    fn move_load(&mut self, backend: u32, by: Step);
+    /// One flow more of the protocol and of the client, or less.
+    fn move_share(&mut self, protocol: u8, client: &F::Address, by: Step);
+    /// Every port towards the backend is taken.
+    fn exhaust(&mut self, backend: u32);
+
+    /// Opens a flow by [`crate::opening::open`]. False: it is done after this walk, and the packet is walked again.
+    ///
+    /// # Errors
+    /// The reason why it is not opened.
+    fn open(&mut self, opening: &mut Opening<F::Address>) -> Result<bool, Reason>;
+    /// Runs `task` with 0, 1, 2, ... until it is done, `count` times at most, in a world that knows tables and the
+    /// clock, but no packet. In the kernel that is a call by `bpf_loop`: the verifier walks the task once and not once
+    /// a turn.
+    fn repeat<T: Task<Self>>(&mut self, count: u32, task: &mut T)
+    where
+        Self: Sized;
 
     /// Asks the kernel's routing.
     ///
@@ -146,6 +189,8 @@ pub trait World<F: Family> {
 
     /// One connection given to `backend`.
     fn count_connection(&mut self, backend: u32);
+    /// A handshake with `backend` has failed and goes on to another.
+    fn count_redispatch(&mut self, backend: u32);
     /// Packets carried for `backend`.
     fn count_carried(&mut self, backend: u32, from: Side, packets: u32, bytes: u32);
 }

@@ -8,10 +8,11 @@ use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::{self, Settings};
 use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
-use gwpool_common::route::{Backend, Counters, Listener, Listening, Route};
+use gwpool_common::route::{Access, Backend, Counters, Listener, Listening, Load, Route, Source};
 use gwpool_ebpf::family::Ipv4;
+use gwpool_ebpf::opening::{self, Opening};
 use gwpool_ebpf::packet::Packet;
-use gwpool_ebpf::world::{Lookup, Refused, Side, Way, World};
+use gwpool_ebpf::world::{Lookup, Refused, Side, Step, Task, Way, World};
 use gwpool_user::host::Host;
 use gwpool_user::host::machine::Path;
 use gwpool_user::plan::Image;
@@ -41,6 +42,12 @@ pub struct Model {
     pub fragments: BTreeMap<Fragmented<V4>, First>,
     /// Frames that wait for their first fragment, with the interface they came in by.
     pub held: Vec<(u32, Vec<u8>)>,
+    /// Live flows by backend id.
+    pub loads: BTreeMap<u32, Load>,
+    /// Established flows by protocol.
+    pub shares: BTreeMap<u8, Load>,
+    /// Established flows by client.
+    pub sources: BTreeMap<V4, Source>,
     /// The interface of the packet under way.
     pub interface: u32,
     /// Whether it is at TC.
@@ -60,8 +67,8 @@ impl World<Ipv4> for Model {
         self.image.settings.tick_shift as u16
     }
 
-    fn settings(&self) -> Settings {
-        self.image.settings
+    fn settings(&self) -> &Settings {
+        &self.image.settings
     }
 
     fn interface(&self) -> u32 {
@@ -181,6 +188,55 @@ impl World<Ipv4> for Model {
         self.image.backends.get(&id).copied()
     }
 
+    fn access(&self, client: &Access<V4>, otherwise: u32) -> u32 {
+        let _ = client;
+        otherwise
+    }
+
+    fn load(&self, backend: u32) -> Load {
+        self.loads.get(&backend).copied().unwrap_or_default()
+    }
+
+    fn share(&self, protocol: u8) -> Load {
+        self.shares.get(&protocol).copied().unwrap_or_default()
+    }
+
+    fn source(&self, address: &V4) -> Source {
+        self.sources.get(address).copied().unwrap_or_default()
+    }
+
+    fn move_load(&mut self, backend: u32, by: Step) {
+        moved(&mut self.loads.entry(backend).or_default().moved, by);
+    }
+
+    fn move_share(&mut self, protocol: u8, client: &V4, by: Step) {
+        moved(&mut self.shares.entry(protocol).or_default().moved, by);
+        let now = u32::from(self.now());
+        if by == Step::Down {
+            if let Some(source) = self.sources.get_mut(client) {
+                source.moved = source.moved.wrapping_sub(1);
+            }
+            return;
+        }
+        let source = self.sources.entry(*client).or_default();
+        source.moved = source.moved.wrapping_add(1);
+        source.fresh = if source.tick == now { source.fresh } else { 0 } + 1;
+        source.tick = now;
+    }
+
+    fn exhaust(&mut self, backend: u32) {
+        self.loads.entry(backend).or_default().exhausted =
+            1 + u64::from(self.image.settings.tick_shift as u16);
+    }
+
+    fn open(&mut self, opening: &mut Opening<V4>) -> Result<bool, Reason> {
+        opening::open::<Ipv4, Model>(self, opening).map(|()| true)
+    }
+
+    fn repeat<T: Task<Self>>(&mut self, count: u32, task: &mut T) {
+        let _ = (0..count).any(|index| task.turn(self, index));
+    }
+
     fn lookup(&mut self, question: &Lookup<V4>) -> Result<Way<V4>, Reason> {
         let (_, by) = self
             .host
@@ -220,6 +276,10 @@ impl World<Ipv4> for Model {
         self.counters.entry(backend).or_default().connections += 1;
     }
 
+    fn count_redispatch(&mut self, backend: u32) {
+        self.counters.entry(backend).or_default().redispatches += 1;
+    }
+
     fn count_carried(&mut self, backend: u32, from: Side, packets: u32, bytes: u32) {
         let counters = self.counters.entry(backend).or_default();
         let (packet_count, byte_count) = match from {
@@ -235,6 +295,13 @@ impl World<Ipv4> for Model {
         *packet_count += u64::from(packets);
         *byte_count += u64::from(bytes);
     }
+}
+
+fn moved(count: &mut u64, by: Step) {
+    *count = match by {
+        Step::Up => count.wrapping_add(1),
+        Step::Down => count.wrapping_sub(1),
+    };
 }
 
 impl Model {

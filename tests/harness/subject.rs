@@ -137,7 +137,7 @@ impl Subject for OnHost {
                 self.count(reason);
                 Action::Pass
             }
-            Ok(Verdict::Unfinished) => Action::Unfinished,
+            Ok(Verdict::Unfinished | Verdict::Opens) => Action::Unfinished,
             Err(reason) => {
                 let dropped = reason.fate() == Fate::Dropped;
                 if hook != Hook::Egress || dropped {

@@ -79,6 +79,8 @@ fn child(workspace: &Workspace, tools: &Tools, folder: &Path) -> Command {
         // BTF is made from the debug information.
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
+        // Else LLVM makes a call and a loop of every few bytes that are set to zero, and the verifier walks it each time.
+        "-Clink-arg=--disable-expand-memcpy-in-order".to_owned(),
     ];
     let mut cargo = Command::new(compiler.cargo.clone().unwrap_or_else(workspace::cargo));
     workspace::without_outer_cargo(&mut cargo)

@@ -26,6 +26,32 @@ pub struct Turn {
 #[unsafe(no_mangle)]
 pub static CLOCK_STOPPED: Global<u32> = Global::new(0);
 
+/// What a packet's walk puts down for the length of a call: the frames of a program and all it calls share 512 bytes of
+/// stack.
+#[repr(C, align(8))]
+pub struct Desk {
+    /// [`Desk::NOT_YET`], [`Desk::STORED`], or [`Desk::REFUSED`] and the reason's number.
+    pub opened: u64,
+    /// The flow that is being opened.
+    pub opening: [u64; 7],
+    /// What `bpf_loop` does in turns.
+    pub task: [u64; 12],
+    /// The question to the kernel's routing.
+    pub question: [u64; 8],
+}
+
+impl Desk {
+    /// `opened`: no flow was opened for this packet.
+    pub const NOT_YET: u64 = 0;
+    /// `opened`: one was, it is in the embryonic tier.
+    pub const STORED: u64 = 1;
+    /// `opened`: none was.
+    pub const REFUSED: u32 = 2;
+}
+
+/// This CPU's desk.
+#[btf_map]
+pub static DESK: PerCpuArray<Desk, { limits::ONE as usize }> = PerCpuArray::new();
 /// What the daemon has set.
 #[btf_map]
 pub static SETTINGS: Array<Settings, { limits::ONE as usize }> = Array::new();

@@ -3,7 +3,8 @@
 
 use super::maps::*;
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST, bpf_fib_lookup as FibParameters};
-use aya_ebpf::helpers::{bpf_fib_lookup, bpf_jiffies64};
+use aya_ebpf::btf_maps::lpm_trie::Key;
+use aya_ebpf::helpers::{bpf_fib_lookup, bpf_jiffies64, bpf_loop};
 use core::arch::asm;
 use core::ffi::c_void;
 use core::ptr::NonNull;
@@ -12,23 +13,27 @@ use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
 use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
-use gwpool_common::route::{Backend, Counters, Listener, Listening, Route};
+use gwpool_common::route::{Access, Backend, Counters, Listener, Listening, Load, Route, Source};
 use gwpool_ebpf::family::Ipv4;
+use gwpool_ebpf::opening::{self, Opening};
 use gwpool_ebpf::packet::Packet;
-use gwpool_ebpf::world::{Lookup, Refused, Side, Way, World};
+use gwpool_ebpf::parse::TCP;
+use gwpool_ebpf::world::{Lookup, Refused, Side, Step, Task, Way, World};
 
 /// Address family of IPv4 (linux/socket.h).
 const AF_INET: u8 = 2;
 /// The errno of a key that is taken, as the map helpers return it.
 const EEXIST: i32 = -17;
 
+/// What stands for settings that no daemon has written: the verifier does not know that the array has its entry.
+static NONE: Settings = Settings::NONE;
+
 /// The world around one packet.
 pub struct Kernel {
     context: *mut c_void,
     interface: u32,
     resolves: bool,
-    /// Not a copy: a program's stack is 512 bytes.
-    settings: Option<&'static Settings>,
+    settings: &'static Settings,
     now: u16,
 }
 
@@ -36,13 +41,14 @@ impl Kernel {
     /// `context`: the program's own. `resolves`: the program runs at TC.
     #[inline(always)]
     pub fn new(context: *mut c_void, interface: u32, resolves: bool) -> Self {
-        let settings = SETTINGS.get(0);
+        // Not copied: the programs' stack is 512 bytes.
+        let settings = SETTINGS.get(0).unwrap_or(&NONE);
         Kernel {
             context,
             interface,
             resolves,
             settings,
-            now: settings.map_or(0, tick),
+            now: tick(settings),
         }
     }
 
@@ -100,8 +106,8 @@ impl World<Ipv4> for Kernel {
     }
 
     #[inline(always)]
-    fn settings(&self) -> Settings {
-        self.settings.copied().unwrap_or_default()
+    fn settings(&self) -> &Settings {
+        self.settings
     }
 
     #[inline(always)]
@@ -265,12 +271,137 @@ impl World<Ipv4> for Kernel {
     }
 
     #[inline(always)]
+    fn access(&self, client: &Access<V4>, otherwise: u32) -> u32 {
+        let whole = 8 * size_of::<Access<V4>>() as u32;
+        let word = match ACCESS.get(&Key::new(whole, *client)) {
+            Some(word) => *word,
+            None => otherwise,
+        };
+        // Seen through, LLVM joins both cases by an "or" of which one side was never written ("R1 !read_ok").
+        core::hint::black_box(word)
+    }
+
+    #[inline(always)]
+    fn load(&self, backend: u32) -> Load {
+        LOADS.get(backend).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn share(&self, protocol: u8) -> Load {
+        SHARES.get(share(protocol)).copied().unwrap_or_default()
+    }
+
+    /// A client that is not in the table, or no longer, counts as one who holds nothing: the census enters those who
+    /// hold much.
+    #[inline(always)]
+    fn source(&self, address: &V4) -> Source {
+        // SAFETY: as in `embryo`.
+        unsafe { SOURCES.get(address) }.copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn move_load(&mut self, backend: u32, by: Step) {
+        if let Some(load) = LOADS.get_ptr_mut(backend) {
+            // SAFETY: a live element of the array; `moved` is its first field, 8-byte aligned.
+            unsafe { add(load.cast(), by) };
+        }
+    }
+
+    #[inline(always)]
+    fn move_share(&mut self, protocol: u8, client: &V4, by: Step) {
+        if let Some(load) = SHARES.get_ptr_mut(share(protocol)) {
+            // SAFETY: as in `move_load`.
+            unsafe { add(load.cast(), by) };
+        }
+        let now = self.now as u32;
+        let Some(source) = SOURCES.get_ptr_mut(client) else {
+            if by == Step::Up {
+                let first = Source {
+                    moved: 1,
+                    base: 0,
+                    tick: now,
+                    fresh: 1,
+                };
+                // Taken by another CPU meanwhile: one flow goes uncounted until the census.
+                let _ = SOURCES.insert(client, first, BPF_NOEXIST as u64);
+            }
+            return;
+        };
+        // SAFETY: a live element, aligned; the tier may reuse it meanwhile: the census puts the count right.
+        unsafe {
+            let by = if by == Step::Up { 1u32 } else { u32::MAX };
+            asm!("lock *(u32 *)({p} + 0) += {n}", p = in(reg) source, n = in(reg) by);
+            if by == 1 {
+                // Two CPUs at once may count one too few: a rate, not a balance.
+                let fresh = if (*source).tick == now {
+                    (*source).fresh
+                } else {
+                    0
+                };
+                (*source).tick = now;
+                (*source).fresh = fresh.wrapping_add(1);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn exhaust(&mut self, backend: u32) {
+        if let Some(load) = LOADS.get_ptr_mut(backend) {
+            // SAFETY: as in `move_load`; one aligned word.
+            unsafe { (*load).exhausted = 1 + self.now as u64 };
+        }
+    }
+
+    #[inline(always)]
+    fn open(&mut self, opening: &mut Opening<V4>) -> Result<bool, Reason> {
+        let Some(desk) = DESK.get_ptr_mut(0) else {
+            return Err(Reason::NotOurs);
+        };
+        // SAFETY: this CPU's own element, large enough (see below) and aligned; nobody else runs here until we end.
+        unsafe {
+            match (*desk).opened {
+                Desk::NOT_YET => {
+                    let place: *mut Opening<V4> = (&raw mut (*desk).opening).cast();
+                    place.write(*opening);
+                    Ok(false)
+                }
+                // Stored, but not found again: another CPU had the table give it up.
+                Desk::STORED => Err(Reason::Overtaken),
+                number => {
+                    Err(Reason::numbered(number as u32 - Desk::REFUSED).unwrap_or(Reason::NotOurs))
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn repeat<T: Task<Self>>(&mut self, count: u32, task: &mut T) {
+        const { assert!(size_of::<T>() <= size_of::<[u64; 12]>() && align_of::<T>() <= 8) };
+        let Some(desk) = DESK.get_ptr_mut(0) else {
+            return;
+        };
+        // SAFETY: as in `open`; the task is moved to the desk and back, the callback has the helper's signature.
+        unsafe {
+            let place: *mut T = (&raw mut (*desk).task).cast();
+            place.write(core::ptr::read(task));
+            bpf_loop(count, turn::<T> as *mut c_void, core::ptr::null_mut(), 0);
+            core::ptr::write(task, place.read());
+        }
+    }
+
+    #[inline(always)]
     fn lookup(&mut self, question: &Lookup<V4>) -> Result<Way<V4>, Reason> {
-        let mut fib = parameters(question, self.interface);
+        let Some(desk) = DESK.get_ptr_mut(0) else {
+            return Err(Reason::NoRoute);
+        };
         let size = size_of::<FibParameters>() as i32;
-        // SAFETY: the program's own context, and a structure of the size given.
-        let answer = unsafe { bpf_fib_lookup(self.context, &raw mut fib, size, 0) };
-        answer_of(answer, &fib)
+        // SAFETY: as in `open`; the program's own context, and a structure of the size given.
+        unsafe {
+            let fib: *mut FibParameters = (&raw mut (*desk).question).cast();
+            ask(&mut *fib, question, self.interface);
+            let answer = bpf_fib_lookup(self.context, fib, size, 0);
+            answer_of(answer, &*fib)
+        }
     }
 
     #[inline(always)]
@@ -322,6 +453,14 @@ impl World<Ipv4> for Kernel {
     }
 
     #[inline(always)]
+    fn count_redispatch(&mut self, backend: u32) {
+        if let Some(counters) = COUNTERS.get_ptr_mut(backend) {
+            // SAFETY: as in `count_reason`.
+            count(unsafe { &mut (*counters).redispatches }, 1);
+        }
+    }
+
+    #[inline(always)]
     fn count_carried(&mut self, backend: u32, from: Side, packets: u32, bytes: u32) {
         let Some(counters) = COUNTERS.get_ptr_mut(backend) else {
             return;
@@ -341,21 +480,82 @@ impl World<Ipv4> for Kernel {
     }
 }
 
+/// A new walk begins: nothing is opened yet.
+#[inline(always)]
+pub fn begin() {
+    if let Some(desk) = DESK.get_ptr_mut(0) {
+        // SAFETY: as in `open`.
+        unsafe { (*desk).opened = Desk::NOT_YET };
+    }
+}
+
+/// Opens the flow that lies on the desk. A global function (symbol and arguments are plain C): the verifier walks it
+/// once, whatever its callers know.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gwpool_open() -> u32 {
+    let Some(desk) = DESK.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: as in `open`.
+    unsafe {
+        let opening: *mut Opening<V4> = (&raw mut (*desk).opening).cast();
+        let mut world = Kernel::new(core::ptr::null_mut(), (*opening).interface, false);
+        (*desk).opened = match opening::open::<Ipv4, Kernel>(&mut world, &mut *opening) {
+            Ok(()) => Desk::STORED,
+            Err(reason) => (Desk::REFUSED + reason as u32) as u64,
+        };
+    }
+    1
+}
+
+/// The callback of `bpf_loop`: 0 goes on, 1 ends. Its task lies on the desk, its world is made anew: so its caller need
+/// not keep either on the stack.
+unsafe extern "C" fn turn<T: Task<Kernel>>(index: u64, _: *mut c_void) -> i64 {
+    let Some(desk) = DESK.get_ptr_mut(0) else {
+        return 1;
+    };
+    let mut world = Kernel::new(core::ptr::null_mut(), 0, false);
+    // SAFETY: `repeat` has put the task there and waits for us.
+    let task: &mut T = unsafe { &mut *(&raw mut (*desk).task).cast() };
+    // LLVM knows that a bool is 0 or 1, the verifier does not ("At callback return the register R0 ... should have been
+    // in [0, 1]") and must see the mask.
+    task.turn(&mut world, index as u32) as i64 & core::hint::black_box(1)
+}
+
+const _: () = assert!(size_of::<Opening<V4>>() == size_of::<[u64; 7]>());
+const _: () = assert!(size_of::<FibParameters>() == size_of::<[u64; 8]>());
+
+/// Where the protocol stands in `SHARES`.
+#[inline(always)]
+fn share(protocol: u8) -> u32 {
+    (protocol != TCP) as u32
+}
+
+/// Adds or takes one, whatever other CPUs do.
+///
+/// # Safety
+/// A live, aligned word of a map.
+#[inline(always)]
+unsafe fn add(word: *mut u64, by: Step) {
+    let by = if by == Step::Up { 1u64 } else { u64::MAX };
+    // SAFETY: the caller's word.
+    unsafe { asm!("lock *(u64 *)({p} + 0) += {n}", p = in(reg) word, n = in(reg) by) };
+}
+
 /// The question in the helper's words.
 #[inline(always)]
-fn parameters(question: &Lookup<V4>, interface: u32) -> FibParameters {
-    // SAFETY: plain integers and arrays, for which zero is a value.
-    let mut fib: FibParameters = unsafe { core::mem::zeroed() };
+fn ask(fib: &mut FibParameters, question: &Lookup<V4>, interface: u32) {
     fib.family = AF_INET;
     fib.l4_protocol = question.protocol;
     fib.sport = u16::from_ne_bytes(question.source_port);
     fib.dport = u16::from_ne_bytes(question.destination_port);
     fib.__bindgen_anon_1.tot_len = question.length;
+    fib.__bindgen_anon_2.flowinfo = 0;
     fib.__bindgen_anon_2.tos = question.tos;
     fib.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(question.source);
     fib.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(question.destination);
     fib.ifindex = interface;
-    fib
 }
 
 /// The helper's answer in ours (net/core/filter.c, `bpf_ipv4_fib_lookup`).

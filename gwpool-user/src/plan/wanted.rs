@@ -148,7 +148,7 @@ fn settings(installed: &Settings, plan: &Plan, host: &Host) -> Result<Settings, 
         u32::try_from(whole).unwrap_or(u32::MAX)
     };
     let (low, high) = host.local_ports;
-    let settings = Settings {
+    let mut settings = Settings {
         epoch: installed.epoch.max(host.epoch).max(1),
         port_seed: if installed.port_seed == 0 {
             host.port_seed
@@ -161,6 +161,8 @@ fn settings(installed: &Settings, plan: &Plan, host: &Host) -> Result<Settings, 
         port_low_count: low.saturating_sub(1024),
         port_high_first: high.saturating_add(1),
         port_high_count: u16::MAX - high,
+        port_modulus: 0,
+        shortest_s: shortest_s(plan),
         flows_per_source: plan.limits.flows_per_source,
         new_flows_per_source: per_tick(plan.limits.new_flows_per_source),
         udp_flows: plan.limits.udp_flows,
@@ -174,7 +176,28 @@ fn settings(installed: &Settings, plan: &Plan, host: &Host) -> Result<Settings, 
     if settings.port_low_count == 0 && settings.port_high_count == 0 {
         return Err(Error::NoPorts { low, high });
     }
+    let ports = u32::from(settings.port_low_count) + u32::from(settings.port_high_count);
+    settings.port_modulus = prime(ports);
     Ok(settings)
+}
+
+/// The smallest prime that is not below `floor`.
+fn prime(floor: u32) -> u32 {
+    let is_prime = |candidate: &u32| {
+        (2..)
+            .take_while(|divisor| divisor * divisor <= *candidate)
+            .all(|divisor| candidate % divisor != 0)
+    };
+    (floor.max(2)..).find(is_prime).expect("primes do not end")
+}
+
+/// The shortest of all timers of established flows.
+fn shortest_s(plan: &Plan) -> u16 {
+    let routes = plan.routes.iter().filter_map(|route| route.timeout.idle_s);
+    routes
+        .min()
+        .unwrap_or(u16::MAX)
+        .min(limits::TCP_CLOSING_HURRIED_S)
 }
 
 /// The connected prefixes of inner networks. Entries that stay keep their order, so that writing from the front

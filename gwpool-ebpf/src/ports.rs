@@ -1,0 +1,169 @@
+//! Which source port a new flow gets: the client's own, if it may be used, else one outside the host's own ephemeral
+//! range, so that its health checks and sockets never meet a flow.
+//!
+//! The walk goes in strides modulo a prime: it comes by every port, so the last free one is found, in an order that
+//! only the seed tells (RFC 6056 3.3.3). A walk that found none is not repeated for that backend within the tick.
+
+use crate::family::Family;
+use crate::lifetime::{self, State};
+use crate::world::{Task, World};
+use gwpool_common::flow::FlowKey;
+use gwpool_common::limits::Settings;
+use gwpool_common::net::Port;
+use gwpool_common::reason::Reason;
+
+/// A search for a port with which the backend side's key is free.
+pub struct Search<F: Family> {
+    /// The backend side's key; its destination port is the one to try.
+    key: FlowKey<F::Address>,
+    own: Port,
+    /// The client's own port may be used wherever it lies.
+    keeps_port: bool,
+    found: bool,
+    /// What stands in the way of the port that was found.
+    before: State,
+    /// Where the walk stands, below the modulus.
+    place: u32,
+    stride: u32,
+}
+
+impl<F: Family> Search<F> {
+    /// For the client's flow `key`, which will go from `source` to `destination`.
+    #[inline(always)]
+    pub fn new(
+        settings: &Settings,
+        key: &FlowKey<F::Address>,
+        source: F::Address,
+        destination: (F::Address, Port),
+        keeps_port: bool,
+    ) -> Self {
+        let hash = scatter::<F>(key, settings.port_seed);
+        let modulus = settings.port_modulus;
+        let strides = modulus.wrapping_sub(1);
+        Search {
+            key: FlowKey {
+                source: destination.0,
+                destination: source,
+                source_port: destination.1,
+                destination_port: key.source_port,
+                protocol: key.protocol,
+                pad: [0; 3],
+            },
+            own: key.source_port,
+            keeps_port,
+            found: false,
+            before: State::Live,
+            place: hash.checked_rem(modulus).unwrap_or(0),
+            stride: 1 + hash.rotate_left(16).checked_rem(strides).unwrap_or(0),
+        }
+    }
+
+    /// A free port.
+    ///
+    /// # Errors
+    /// [`Reason::NoFreePort`].
+    #[inline(always)]
+    pub fn run<W: World<F>>(&mut self, world: &mut W, backend: u32) -> Result<Port, Reason> {
+        if !self.keeps_port && world.load(backend).exhausted == 1 + world.now() as u64 {
+            return Err(Reason::NoFreePort);
+        }
+        world.repeat(1 + world.settings().port_modulus, self);
+        if self.found {
+            self.clear(world);
+            return Ok(self.key.destination_port);
+        }
+        if !self.keeps_port {
+            world.exhaust(backend);
+        }
+        Err(Reason::NoFreePort)
+    }
+
+    /// Removes the flow that is over but stands where the new one will. Not in the walk: its frame and the caller's
+    /// share 512 bytes of stack.
+    #[inline(always)]
+    fn clear<W: World<F>>(&self, world: &mut W) {
+        if self.before != State::Live
+            && let Some(at) = world.established(&self.key)
+        {
+            let flow = world.flow(at);
+            lifetime::remove::<F, W>(world, &self.key, &flow, self.before);
+        }
+    }
+
+    /// The port to try in this turn: the client's own first.
+    #[inline(always)]
+    fn candidate(&mut self, settings: &Settings, index: u32) -> Option<Port> {
+        if index == 0 {
+            let port = u16::from_be_bytes(self.own);
+            let usable = self.keeps_port
+                || port.wrapping_sub(settings.port_low_first) < settings.port_low_count
+                || port.wrapping_sub(settings.port_high_first) < settings.port_high_count;
+            return if usable { Some(self.own) } else { None };
+        }
+        let place = self.place;
+        self.place = place + self.stride;
+        if self.place >= settings.port_modulus {
+            self.place -= settings.port_modulus;
+        }
+        let (low, high) = (
+            settings.port_low_count as u32,
+            settings.port_high_count as u32,
+        );
+        let port = if place < low {
+            settings.port_low_first as u32 + place
+        } else if place - low < high {
+            settings.port_high_first as u32 + (place - low)
+        } else {
+            // The modulus is the next prime above: a few places stand for no port.
+            return None;
+        };
+        Some((port as u16).to_be_bytes())
+    }
+}
+
+impl<F: Family> Search<F> {
+    /// No flow has the key, in either tier; one that is over but still stored makes room.
+    #[inline(always)]
+    fn is_free<W: World<F>>(&mut self, world: &mut W) -> bool {
+        if let Some(at) = world.established(&self.key) {
+            let flow = world.flow(at);
+            self.before = lifetime::state::<F, W>(world, &self.key, &flow, false);
+            return self.before != State::Live;
+        }
+        let Some(at) = world.embryonic(&self.key) else {
+            return true;
+        };
+        let seen = world.embryo(at).flow.seen;
+        if lifetime::waits::<F, W>(world, self.key.protocol, seen) {
+            return false;
+        }
+        world.forget(&self.key);
+        true
+    }
+}
+
+impl<F: Family, W: World<F>> Task<W> for Search<F> {
+    #[inline(always)]
+    fn turn(&mut self, world: &mut W, index: u32) -> bool {
+        if let Some(port) = self.candidate(world.settings(), index) {
+            self.key.destination_port = port;
+            self.found = self.is_free(world);
+        }
+        self.found
+    }
+}
+
+/// Where the search begins: the same for the same client, unknown to anybody without the seed (RFC 6056 3.3.3).
+#[inline(always)]
+fn scatter<F: Family>(key: &FlowKey<F::Address>, seed: u32) -> u32 {
+    let ports = [
+        key.source_port[0],
+        key.source_port[1],
+        key.destination_port[0],
+        key.destination_port[1],
+    ];
+    let mut hash = seed ^ F::low(key.source);
+    hash = hash.rotate_left(13).wrapping_mul(0x9e37_79b1) ^ u32::from_be_bytes(ports);
+    hash = hash.rotate_left(15).wrapping_mul(0x85eb_ca6b);
+    hash ^ (hash >> 16)
+}
