@@ -38,7 +38,7 @@ pub struct Found<F: Family, W: World<F>> {
     failed: u8,
     /// Where it is, once it is proved.
     established: Option<W::Established>,
-    /// Where it is until then. In neither place: it was stored with this packet, which does not touch it again.
+    /// Where it is until then.
     embryonic: Option<W::Embryonic>,
 }
 
@@ -84,12 +84,6 @@ impl<F: Family, W: World<F>> Found<F, W> {
             established: None,
             embryonic: None,
         }
-    }
-
-    /// The flow was stored with this packet.
-    #[inline(always)]
-    pub fn stored(&mut self, flow: Flow<F::Address>) {
-        (self.flow, self.before) = (flow, flow);
     }
 
     /// Writes back what the packet has changed; on a hit within the same tick that is nothing.
@@ -139,7 +133,6 @@ impl<F: Family, W: World<F>> Found<F, W> {
     ) -> Opening<F::Address> {
         Opening {
             key: parsed.key,
-            flow: Flow::default(),
             interface,
             failed_backend: self.failed_backend,
             failed: self.failed,

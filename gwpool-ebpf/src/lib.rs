@@ -48,8 +48,7 @@ pub enum Verdict<A> {
     Resolve(Reason, u32, A),
     /// To the local stack, or on its way out of it.
     Deliver(Reason),
-    /// Untouched and uncounted: a flow is opened for it, then it is walked again (in the kernel only, see
-    /// [`opening`]).
+    /// Untouched and uncounted: a flow is opened for it, then it is walked again, see [`opening`].
     Opens,
     /// Untouched and uncounted: TC beside us walks it again and finishes (XDP only).
     Unfinished,
@@ -165,10 +164,9 @@ fn first<F: Family, P: Packet, W: World<F>>(
         // The flow of its first fragment is gone.
         return Err(Reason::Fragment);
     }
-    let mut opening = found.opening(parsed, world.interface(), ends?);
-    let opened = world.open(&mut opening)?;
-    found.stored(opening.flow);
-    Ok(opened)
+    let opening = found.opening(parsed, world.interface(), ends?);
+    world.open(&opening)?;
+    Ok(false)
 }
 
 /// This host is the backend: the local stack gets the packet, its port changed if the route changes it.

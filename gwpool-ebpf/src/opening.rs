@@ -5,14 +5,14 @@
 //! ```
 //! It sees no packet, only what [`Opening`] says of one: in the kernel it is a function of its own, which the verifier
 //! walks once, and not once for every way that leads here. Its frame and that of the walk would not fit on the stack
-//! together, so there a walk that needs a flow ends ([`crate::Verdict::Opens`]), the flow is opened, and the packet is
-//! walked again, which finds it.
+//! together, so a walk that needs a flow ends ([`crate::Verdict::Opens`]), the flow is opened, and the packet is walked
+//! again, which finds it.
 
 use crate::classify::{self, Ends};
 use crate::family::Family;
 use crate::world::World;
 use crate::{admission, schedule, snat};
-use gwpool_common::flow::{Flow, FlowKey};
+use gwpool_common::flow::FlowKey;
 use gwpool_common::reason::Reason;
 
 /// What opens a flow, and the flow.
@@ -21,8 +21,6 @@ use gwpool_common::reason::Reason;
 pub struct Opening<A> {
     /// The packet's five-tuple.
     pub key: FlowKey<A>,
-    /// The flow that is opened: its client's half.
-    pub flow: Flow<A>,
     /// The interface it came in by.
     pub interface: u32,
     /// The backend that has failed this handshake and shall not get it again; or 0.
@@ -44,7 +42,7 @@ pub struct Opening<A> {
 #[inline(always)]
 pub fn open<F: Family, W: World<F>>(
     world: &mut W,
-    opening: &mut Opening<F::Address>,
+    opening: &Opening<F::Address>,
 ) -> Result<(), Reason> {
     let (listening, route) = classify::route::<F, W>(world, opening)?;
     admission::admit::<F, W>(world, &opening.key, listening.route, &route)?;

@@ -20,7 +20,7 @@ use gwpool_common::route::Backend;
 #[inline(always)]
 pub fn begin<F: Family, W: World<F>>(
     world: &mut W,
-    opening: &mut Opening<F::Address>,
+    opening: &Opening<F::Address>,
     chosen: &Chosen<F::Address>,
 ) -> Result<(), Reason> {
     let [low, middle, high, _] = chosen.id.to_le_bytes();
@@ -53,9 +53,7 @@ pub fn begin<F: Family, W: World<F>>(
     );
     let port = search.run(world, chosen.id)?;
     flow.rewrite = pair::rewrite::<F>(&opening.key, (source, port), (destination, chosen.port));
-    store::<F, W>(world, &opening.key, &flow, opening.failed)?;
-    opening.flow = flow;
-    Ok(())
+    store::<F, W>(world, &opening.key, &flow, opening.failed)
 }
 
 /// Both halves into the embryonic tier, backend side first; what this CPU has inserted it takes back if it must.

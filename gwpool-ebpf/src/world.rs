@@ -163,11 +163,11 @@ pub trait World<F: Family> {
     /// Every port towards the backend is taken.
     fn exhaust(&mut self, backend: u32);
 
-    /// Opens a flow by [`crate::opening::open`]. False: it is done after this walk, and the packet is walked again.
+    /// Has a flow opened by [`crate::opening::open`] after this walk; then the packet is walked again.
     ///
     /// # Errors
-    /// The reason why it is not opened.
-    fn open(&mut self, opening: &mut Opening<F::Address>) -> Result<bool, Reason>;
+    /// That has been done, and why there is no flow all the same.
+    fn open(&mut self, opening: &Opening<F::Address>) -> Result<(), Reason>;
     /// Runs `task` with 0, 1, 2, ... until it is done, `count` times at most, in a world that knows tables and the
     /// clock, but no packet. In the kernel that is a call by `bpf_loop`: the verifier walks the task once and not once
     /// a turn.

@@ -10,7 +10,7 @@ use aya::maps::PerCpuValues;
 use aya::programs::{Program, TestRun, TestRunOptions, XdpMode};
 use gwpool_common::net::NextHop;
 use gwpool_common::reason::Reason;
-use gwpool_common::route::Counters;
+use gwpool_common::route::{Counters, Load};
 use gwpool_user::datapath::Datapath;
 use gwpool_user::fragments::driver::Held;
 use gwpool_user::plan::{Image, Limits, MapWrite};
@@ -140,6 +140,16 @@ impl Subject for InKernel {
             if sum != Counters::default() {
                 state.counters.insert(*id, sum);
             }
+            let load = maps.loads.get(id, 0)?.flows();
+            if load != 0 {
+                state.loads.insert(*id, load);
+            }
+        }
+        for entry in maps.sources.iter() {
+            let (client, source) = entry?;
+            if source.flows() != 0 {
+                state.sources.insert(client, source.flows());
+            }
         }
         for reason in Reason::ALL {
             let count: u64 = maps.reasons.get(&(*reason as u32), 0)?.iter().sum();
@@ -180,7 +190,14 @@ impl InKernel {
             maps.turns.set(*id, [0; 8], 0)?;
         }
         let cpus = aya::util::nr_cpus().map_err(|(file, error)| anyhow!("{file}: {error}"))?;
+        for key in maps.sources.keys().collect::<Result<Vec<_>, _>>()? {
+            maps.sources.remove(&key)?;
+        }
+        for index in 0..maps.shares.len() {
+            maps.shares.set(index, Load::default(), 0)?;
+        }
         for id in self.image.backends.keys() {
+            maps.loads.set(*id, Load::default(), 0)?;
             maps.counters.set(
                 *id,
                 PerCpuValues::try_from(vec![Counters::default(); cpus])?,

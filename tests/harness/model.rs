@@ -13,6 +13,7 @@ use gwpool_ebpf::family::Ipv4;
 use gwpool_ebpf::opening::{self, Opening};
 use gwpool_ebpf::packet::Packet;
 use gwpool_ebpf::world::{Lookup, Refused, Side, Step, Task, Way, World};
+use gwpool_ebpf::{Verdict, ingress};
 use gwpool_user::host::Host;
 use gwpool_user::host::machine::Path;
 use gwpool_user::plan::Image;
@@ -48,6 +49,10 @@ pub struct Model {
     pub shares: BTreeMap<u8, Load>,
     /// Established flows by client.
     pub sources: BTreeMap<V4, Source>,
+    /// The flow that the packet under way wants opened.
+    pub opening: Option<Opening<V4>>,
+    /// What became of it.
+    pub opened: Option<Result<(), Reason>>,
     /// The interface of the packet under way.
     pub interface: u32,
     /// Whether it is at TC.
@@ -229,8 +234,15 @@ impl World<Ipv4> for Model {
             1 + u64::from(self.image.settings.tick_shift as u16);
     }
 
-    fn open(&mut self, opening: &mut Opening<V4>) -> Result<bool, Reason> {
-        opening::open::<Ipv4, Model>(self, opening).map(|()| true)
+    fn open(&mut self, opening: &Opening<V4>) -> Result<(), Reason> {
+        match self.opened.take() {
+            None => {
+                self.opening = Some(*opening);
+                Ok(())
+            }
+            Some(Ok(())) => Err(Reason::Overtaken),
+            Some(Err(reason)) => Err(reason),
+        }
     }
 
     fn repeat<T: Task<Self>>(&mut self, count: u32, task: &mut T) {
@@ -305,6 +317,17 @@ fn moved(count: &mut u64, by: Step) {
 }
 
 impl Model {
+    /// Walks a packet that came in, as the programs do: once, or twice with a flow opened in between.
+    pub fn walk(&mut self, packet: &mut impl Packet) -> Result<Verdict<V4>, Reason> {
+        (self.opening, self.opened) = (None, None);
+        let verdict = ingress(packet, self);
+        let Some(opening) = self.opening.take() else {
+            return verdict;
+        };
+        self.opened = Some(opening::open::<Ipv4, Model>(self, &opening));
+        ingress(packet, self)
+    }
+
     fn meet_rival(&mut self, key: &FlowKey<V4>) {
         match &mut self.rival {
             Some((0, acts)) => {

@@ -34,7 +34,7 @@ const fn mutant(
 }
 
 /// All that are tried; the first changes nothing, and nobody may object to it.
-pub const ALL: [Mutant; 18] = [
+pub const ALL: [Mutant; 21] = [
     mutant(
         "nothing",
         "lib.rs",
@@ -68,8 +68,8 @@ pub const ALL: [Mutant; 18] = [
     mutant(
         "everybody's turn is the first",
         "schedule.rs",
-        "world.turn(id)",
-        "(world.turn(id) & 0)",
+        "_ => world.turn(listening.route)",
+        "_ => world.turn(listening.route) & 0",
     ),
     mutant("any ack is proof", "proof.rs", "== other.proof", ">= 1"),
     mutant(
@@ -81,8 +81,8 @@ pub const ALL: [Mutant; 18] = [
     mutant(
         "peers are clients",
         "classify.rs",
-        "if ends.from_peer &&",
-        "if !ends.listens && ends.from_peer &&",
+        "ends.0 & Ends::FROM_PEER != 0 && route",
+        "ends.0 & Ends::FROM_PEER > 1 && route",
     ),
     mutant(
         "udp without a sum gets one",
@@ -99,8 +99,8 @@ pub const ALL: [Mutant; 18] = [
     mutant(
         "one idle half ends the flow",
         "lifetime.rs",
-        "idle >= limit &&",
-        "idle >= limit ||",
+        "idle < limit || age",
+        "idle < limit && age",
     ),
     mutant(
         "the answer's sum is not turned back",
@@ -110,9 +110,9 @@ pub const ALL: [Mutant; 18] = [
     ),
     mutant(
         "ephemeral ports are taken",
-        "snat.rs",
-        "is_self || outside",
-        "is_self || outside || attempt == 0",
+        "ports.rs",
+        "let usable = self.keeps_port\n",
+        "let usable = true\n",
     ),
     mutant(
         "an error's sum forgets the quote's",
@@ -131,6 +131,24 @@ pub const ALL: [Mutant; 18] = [
         "rewrite.rs",
         "parsed.part == Part::Later",
         "parsed.part == Part::Later && parsed.ttl == 0",
+    ),
+    mutant(
+        "a refusal is the client's",
+        "redispatch.rs",
+        "if !allowed::<F, W>(world, &embryo) {",
+        "if true {",
+    ),
+    mutant(
+        "the failed backend gets it again",
+        "schedule.rs",
+        "if id == self.failed ||",
+        "if id == 0 ||",
+    ),
+    mutant(
+        "the walk through the ports stands still",
+        "ports.rs",
+        "self.place = place + self.stride",
+        "self.place = place",
     ),
     mutant(
         "box sources from anywhere",

@@ -9,16 +9,19 @@ use crate::subject::{Action, Hook, OnHost, Subject, on_host};
 use anyhow::{Context, Result, ensure};
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::net::V4;
+use gwpool_ebpf::family::Ipv4;
+use gwpool_ebpf::pair;
 
 /// A scenario and its name.
 pub type Race = (&'static str, fn() -> Result<()>);
 
 /// All of them.
-pub const ALL: [Race; 3] = [
+pub const ALL: [Race; 4] = [
     (
         "a_new_flow_overtaken_by_a_rival_leaves_nothing_behind",
         overtaken,
     ),
+    ("a_new_flow_that_a_rival_has_stored_is_followed", shared),
     ("a_promotion_that_a_rival_does_too_is_done", promoted_twice),
     (
         "a_table_that_fills_up_between_both_halves_is_left_as_it_was",
@@ -76,10 +79,52 @@ fn overtaken() -> Result<()> {
         state.reasons
     );
     ensure!(
-        state.embryonic.len() == 1,
-        "only the rival's entry is there: {:?}",
+        state.embryonic.is_empty(),
+        "of a half without its other half nothing stays, nor of ours: {:?}",
         state.embryonic
     );
+    Ok(())
+}
+
+/// The same, and the rival has stored both halves: the packet follows its flow.
+fn shared() -> Result<()> {
+    let mut subject = world()?;
+    subject.rival(0, |model, key| {
+        let client = FlowKey {
+            source: [10, 9, 0, 100],
+            destination: [10, 9, 0, 1],
+            source_port: 2000u16.to_be_bytes(),
+            destination_port: 80u16.to_be_bytes(),
+            ..*key
+        };
+        let rewrite = pair::rewrite::<Ipv4>(
+            &client,
+            (key.destination, key.destination_port),
+            (key.source, key.source_port),
+        );
+        let answer = Flow {
+            rewrite: pair::reverse(&client, &rewrite),
+            flags: Flow::<V4>::BACKEND_SIDE,
+            ..lasting(model)
+        };
+        let asks = Flow {
+            rewrite,
+            ..lasting(model)
+        };
+        for (key, flow) in [(client, asks), (*key, answer)] {
+            let embryo = Embryo {
+                flow,
+                ..Embryo::default()
+            };
+            model.embryonic.insert(key, embryo);
+        }
+    });
+    ensure!(
+        send(&mut subject, GATEWAY_NETWORK, SYN)? == Action::Send,
+        "the packet goes on"
+    );
+    let state = subject.state()?;
+    ensure!(state.embryonic.len() == 2, "by the rival's flow: {state:?}");
     Ok(())
 }
 
@@ -137,8 +182,8 @@ fn filled_up() -> Result<()> {
         state.established
     );
     ensure!(
-        state.embryonic.len() == 2,
-        "the embryo waits for room: {:?}",
+        state.embryonic.is_empty(),
+        "nothing of it is left: {:?}",
         state.embryonic
     );
     Ok(())

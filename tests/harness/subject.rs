@@ -9,7 +9,7 @@ use gwpool_common::net::V4;
 use gwpool_common::reason::{Fate, Reason};
 use gwpool_common::route::Counters;
 use gwpool_ebpf::packet::Frame;
-use gwpool_ebpf::{Verdict, egress, ingress};
+use gwpool_ebpf::{Verdict, egress};
 use gwpool_user::host::Host;
 use gwpool_user::plan::{self, Image, MapWrite, Plan};
 use std::collections::BTreeMap;
@@ -45,6 +45,10 @@ pub struct State {
     pub established: BTreeMap<FlowKey<V4>, Flow<V4>>,
     /// The embryonic tier.
     pub embryonic: BTreeMap<FlowKey<V4>, Embryo<V4>>,
+    /// Live flows by backend id, those that are not zero.
+    pub loads: BTreeMap<u32, u64>,
+    /// Established flows by client, those that are not zero.
+    pub sources: BTreeMap<V4, u32>,
     /// By backend id, those that are not zero.
     pub counters: BTreeMap<u32, Counters>,
     /// What first fragments have said.
@@ -126,7 +130,7 @@ impl Subject for OnHost {
         let mut packet = Frame(&mut bytes);
         let verdict = match hook {
             Hook::Egress => egress(&mut packet, &mut self.model),
-            Hook::Xdp | Hook::Tc => ingress(&mut packet, &mut self.model),
+            Hook::Xdp | Hook::Tc => self.model.walk(&mut packet),
         };
         let action = match verdict {
             Ok(Verdict::Transmit(reason, _) | Verdict::Resolve(reason, ..)) => {
@@ -168,6 +172,20 @@ impl Subject for OnHost {
         Ok(State {
             established: self.model.established.clone(),
             embryonic: self.model.embryonic.clone(),
+            loads: self
+                .model
+                .loads
+                .iter()
+                .map(|(id, load)| (*id, load.flows()))
+                .filter(|(_, flows)| *flows != 0)
+                .collect(),
+            sources: self
+                .model
+                .sources
+                .iter()
+                .map(|(client, source)| (*client, source.flows()))
+                .filter(|(_, flows)| *flows != 0)
+                .collect(),
             counters: self.model.counters.clone(),
             fragments: self.model.fragments.clone(),
             held: self.model.held.clone(),

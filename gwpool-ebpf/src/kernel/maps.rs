@@ -33,7 +33,7 @@ pub struct Desk {
     /// [`Desk::NOT_YET`], [`Desk::STORED`], or [`Desk::REFUSED`] and the reason's number.
     pub opened: u64,
     /// The flow that is being opened.
-    pub opening: [u64; 7],
+    pub opening: [u64; 4],
     /// What `bpf_loop` does in turns.
     pub task: [u64; 12],
     /// The question to the kernel's routing.

@@ -353,7 +353,7 @@ impl World<Ipv4> for Kernel {
     }
 
     #[inline(always)]
-    fn open(&mut self, opening: &mut Opening<V4>) -> Result<bool, Reason> {
+    fn open(&mut self, opening: &Opening<V4>) -> Result<(), Reason> {
         let Some(desk) = DESK.get_ptr_mut(0) else {
             return Err(Reason::NotOurs);
         };
@@ -363,7 +363,7 @@ impl World<Ipv4> for Kernel {
                 Desk::NOT_YET => {
                     let place: *mut Opening<V4> = (&raw mut (*desk).opening).cast();
                     place.write(*opening);
-                    Ok(false)
+                    Ok(())
                 }
                 // Stored, but not found again: another CPU had the table give it up.
                 Desk::STORED => Err(Reason::Overtaken),
@@ -501,7 +501,7 @@ pub extern "C" fn gwpool_open() -> u32 {
     unsafe {
         let opening: *mut Opening<V4> = (&raw mut (*desk).opening).cast();
         let mut world = Kernel::new(core::ptr::null_mut(), (*opening).interface, false);
-        (*desk).opened = match opening::open::<Ipv4, Kernel>(&mut world, &mut *opening) {
+        (*desk).opened = match opening::open::<Ipv4, Kernel>(&mut world, &*opening) {
             Ok(()) => Desk::STORED,
             Err(reason) => (Desk::REFUSED + reason as u32) as u64,
         };
@@ -523,7 +523,7 @@ unsafe extern "C" fn turn<T: Task<Kernel>>(index: u64, _: *mut c_void) -> i64 {
     task.turn(&mut world, index as u32) as i64 & core::hint::black_box(1)
 }
 
-const _: () = assert!(size_of::<Opening<V4>>() == size_of::<[u64; 7]>());
+const _: () = assert!(size_of::<Opening<V4>>() == size_of::<[u64; 4]>());
 const _: () = assert!(size_of::<FibParameters>() == size_of::<[u64; 8]>());
 
 /// Where the protocol stands in `SHARES`.
