@@ -2,10 +2,12 @@
 //!
 //! XDP marks what it leaves unfinished; TC beside it takes up only those.
 
+use crate::kernel::counts::count_reason;
+use crate::kernel::desk::{begin, gwpool_open};
 use crate::kernel::exit;
 use crate::kernel::maps::SETTINGS;
 use crate::kernel::window::{TcWindow, XdpWindow, came_in_by, take_mark, unfinished};
-use crate::kernel::world::{Kernel, begin, count_reason, gwpool_open, tick};
+use crate::kernel::world::{Kernel, tick};
 use aya_ebpf::bindings::{__sk_buff, xdp_action, xdp_md};
 use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};

@@ -10,5 +10,6 @@ pub mod mutants;
 pub mod net;
 pub mod races;
 pub mod random;
+pub mod routing;
 pub mod subject;
 pub mod trial;

@@ -3,10 +3,11 @@
 //! It is filled by the same writes as the maps ([`Image`]), its flow tables by packets alone. Its routing knows the
 //! connected prefixes and the default gateways of the [`Host`] it stands on, and the neighbours listed there.
 
+use crate::routing;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::{self, Settings};
-use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
+use gwpool_common::net::{Address, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Access, Backend, Counters, Listener, Listening, Load, Route, Source};
 use gwpool_ebpf::family::Ipv4;
@@ -15,7 +16,6 @@ use gwpool_ebpf::packet::Packet;
 use gwpool_ebpf::world::{Lookup, Refused, Side, Step, Task, Way, World};
 use gwpool_ebpf::{Verdict, ingress};
 use gwpool_user::host::Host;
-use gwpool_user::host::machine::Path;
 use gwpool_user::plan::Image;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -257,7 +257,12 @@ impl World<Ipv4> for Model {
         if !by.forwarding {
             return Err(Reason::ForwardingDisabled);
         }
-        self.route_to(Ipv4Addr::from(question.destination), question.length)
+        routing::to(
+            &self.host,
+            &self.image.interfaces,
+            Ipv4Addr::from(question.destination),
+            question.length,
+        )
     }
 
     fn next_hop(&self, index: u16) -> Option<NextHop> {
@@ -339,64 +344,4 @@ impl Model {
             None => {}
         }
     }
-
-    fn route_to(&self, destination: Ipv4Addr, length: u16) -> Result<Way<V4>, Reason> {
-        let connected = self.host.links.values().find(|link| {
-            link.addresses
-                .iter()
-                .any(|network| network.contains(&destination))
-        });
-        let nowhere = |path: &Path| path.interface == 0 && path.destination.contains(&destination);
-        if self.host.routes.iter().any(nowhere) {
-            return Err(Reason::NoRoute);
-        }
-        let (link, gateway) = match connected {
-            // What is ours is delivered here, what is everybody's is broadcast: neither is forwarded.
-            Some(link)
-                if link
-                    .addresses
-                    .iter()
-                    .any(|own| not_forwarded(own, destination)) =>
-            {
-                return Err(Reason::NoRoute);
-            }
-            Some(link) => (link, destination),
-            None => {
-                let (interface, gateway) = self.host.gateways().next().ok_or(Reason::NoRoute)?;
-                (
-                    self.host.link_by_index(interface).ok_or(Reason::NoRoute)?.1,
-                    gateway,
-                )
-            }
-        };
-        if u32::from(length) > link.mtu {
-            return Err(Reason::TooBig);
-        }
-        let Some(neighbour) = self.host.neighbours.get(&(link.index, gateway)) else {
-            return Ok(Way::Unresolved {
-                interface: link.index,
-                gateway: gateway.octets(),
-            });
-        };
-        let out = self
-            .image
-            .interfaces
-            .get(&link.index)
-            .copied()
-            .unwrap_or_default();
-        let xdp = out.flags & Interface::XDP != 0;
-        Ok(Way::Known(NextHop {
-            state: NextHop::VALID,
-            epoch: 0,
-            interface: link.index,
-            destination: neighbour.mac,
-            source: link.mac,
-            mtu: link.mtu as u16,
-            flags: if xdp { 0 } else { NextHop::TC_ONLY },
-        }))
-    }
-}
-
-fn not_forwarded(own: &ipnet::Ipv4Net, destination: Ipv4Addr) -> bool {
-    [own.addr(), own.network(), own.broadcast()].contains(&destination)
 }

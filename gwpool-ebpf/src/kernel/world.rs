@@ -2,26 +2,24 @@
 //! full, racing or empty.
 
 use super::maps::*;
-use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST, bpf_fib_lookup as FibParameters};
+use super::{counts, desk, routing};
+use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::btf_maps::lpm_trie::Key;
-use aya_ebpf::helpers::{bpf_fib_lookup, bpf_jiffies64, bpf_loop};
+use aya_ebpf::helpers::bpf_jiffies64;
 use core::arch::asm;
 use core::ffi::c_void;
 use core::ptr::NonNull;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
-use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
+use gwpool_common::net::{Address, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
-use gwpool_common::route::{Access, Backend, Counters, Listener, Listening, Load, Route, Source};
+use gwpool_common::route::{Access, Backend, Listener, Listening, Load, Route, Source};
 use gwpool_ebpf::family::Ipv4;
-use gwpool_ebpf::opening::{self, Opening};
+use gwpool_ebpf::opening::Opening;
 use gwpool_ebpf::packet::Packet;
-use gwpool_ebpf::parse::TCP;
 use gwpool_ebpf::world::{Lookup, Refused, Side, Step, Task, Way, World};
 
-/// Address family of IPv4 (linux/socket.h).
-const AF_INET: u8 = 2;
 /// The errno of a key that is taken, as the map helpers return it.
 const EEXIST: i32 = -17;
 
@@ -67,21 +65,6 @@ pub fn tick(settings: &Settings) -> u16 {
     }
     // SAFETY: takes nothing, reads a counter.
     (unsafe { bpf_jiffies64() } >> (settings.tick_shift & 63)) as u16
-}
-
-/// Adds to a counter that only this CPU writes.
-#[inline(always)]
-fn count(counter: &mut u64, by: u64) {
-    *counter = counter.wrapping_add(by);
-}
-
-/// One more packet that ended for this reason, or as many as it stands for. Each packet comes here once.
-#[inline(always)]
-pub fn count_reason(reason: Reason, packets: u32) {
-    if let Some(counter) = REASONS.get_ptr_mut(reason as u32) {
-        // SAFETY: this CPU's own slot; programs are not preempted by others that write it.
-        count(unsafe { &mut *counter }, packets as u64);
-    }
 }
 
 /// Inserts; the key must be new.
@@ -288,7 +271,10 @@ impl World<Ipv4> for Kernel {
 
     #[inline(always)]
     fn share(&self, protocol: u8) -> Load {
-        SHARES.get(share(protocol)).copied().unwrap_or_default()
+        SHARES
+            .get(counts::place(protocol))
+            .copied()
+            .unwrap_or_default()
     }
 
     /// A client that is not in the table, or no longer, counts as one who holds nothing: the census enters those who
@@ -301,47 +287,12 @@ impl World<Ipv4> for Kernel {
 
     #[inline(always)]
     fn move_load(&mut self, backend: u32, by: Step) {
-        if let Some(load) = LOADS.get_ptr_mut(backend) {
-            // SAFETY: a live element of the array; `moved` is its first field, 8-byte aligned.
-            unsafe { add(load.cast(), by) };
-        }
+        counts::load(backend, by);
     }
 
     #[inline(always)]
     fn move_share(&mut self, protocol: u8, client: &V4, by: Step) {
-        if let Some(load) = SHARES.get_ptr_mut(share(protocol)) {
-            // SAFETY: as in `move_load`.
-            unsafe { add(load.cast(), by) };
-        }
-        let now = self.now as u32;
-        let Some(source) = SOURCES.get_ptr_mut(client) else {
-            if by == Step::Up {
-                let first = Source {
-                    moved: 1,
-                    base: 0,
-                    tick: now,
-                    fresh: 1,
-                };
-                // Taken by another CPU meanwhile: one flow goes uncounted until the census.
-                let _ = SOURCES.insert(client, first, BPF_NOEXIST as u64);
-            }
-            return;
-        };
-        // SAFETY: a live element, aligned; the tier may reuse it meanwhile: the census puts the count right.
-        unsafe {
-            let by = if by == Step::Up { 1u32 } else { u32::MAX };
-            asm!("lock *(u32 *)({p} + 0) += {n}", p = in(reg) source, n = in(reg) by);
-            if by == 1 {
-                // Two CPUs at once may count one too few: a rate, not a balance.
-                let fresh = if (*source).tick == now {
-                    (*source).fresh
-                } else {
-                    0
-                };
-                (*source).tick = now;
-                (*source).fresh = fresh.wrapping_add(1);
-            }
-        }
+        counts::share(protocol, client, by, self.now as u32);
     }
 
     #[inline(always)]
@@ -354,54 +305,17 @@ impl World<Ipv4> for Kernel {
 
     #[inline(always)]
     fn open(&mut self, opening: &Opening<V4>) -> Result<(), Reason> {
-        let Some(desk) = DESK.get_ptr_mut(0) else {
-            return Err(Reason::NotOurs);
-        };
-        // SAFETY: this CPU's own element, large enough (see below) and aligned; nobody else runs here until we end.
-        unsafe {
-            match (*desk).opened {
-                Desk::NOT_YET => {
-                    let place: *mut Opening<V4> = (&raw mut (*desk).opening).cast();
-                    place.write(*opening);
-                    Ok(())
-                }
-                // Stored, but not found again: another CPU had the table give it up.
-                Desk::STORED => Err(Reason::Overtaken),
-                number => {
-                    Err(Reason::numbered(number as u32 - Desk::REFUSED).unwrap_or(Reason::NotOurs))
-                }
-            }
-        }
+        desk::lay(opening)
     }
 
     #[inline(always)]
     fn repeat<T: Task<Self>>(&mut self, count: u32, task: &mut T) {
-        const { assert!(size_of::<T>() <= size_of::<[u64; 12]>() && align_of::<T>() <= 8) };
-        let Some(desk) = DESK.get_ptr_mut(0) else {
-            return;
-        };
-        // SAFETY: as in `open`; the task is moved to the desk and back, the callback has the helper's signature.
-        unsafe {
-            let place: *mut T = (&raw mut (*desk).task).cast();
-            place.write(core::ptr::read(task));
-            bpf_loop(count, turn::<T> as *mut c_void, core::ptr::null_mut(), 0);
-            core::ptr::write(task, place.read());
-        }
+        desk::repeat(count, task);
     }
 
     #[inline(always)]
     fn lookup(&mut self, question: &Lookup<V4>) -> Result<Way<V4>, Reason> {
-        let Some(desk) = DESK.get_ptr_mut(0) else {
-            return Err(Reason::NoRoute);
-        };
-        let size = size_of::<FibParameters>() as i32;
-        // SAFETY: as in `open`; the program's own context, and a structure of the size given.
-        unsafe {
-            let fib: *mut FibParameters = (&raw mut (*desk).question).cast();
-            ask(&mut *fib, question, self.interface);
-            let answer = bpf_fib_lookup(self.context, fib, size, 0);
-            answer_of(answer, &*fib)
-        }
+        routing::ask(self.context, question, self.interface)
     }
 
     #[inline(always)]
@@ -411,29 +325,7 @@ impl World<Ipv4> for Kernel {
 
     #[inline(always)]
     fn claim_next_hop(&mut self, index: u16, hop: &NextHop) -> bool {
-        let Some(entry) = NEXT_HOPS.get_ptr_mut(index as u32) else {
-            return false;
-        };
-        let found: u64;
-        // SAFETY: a live element of the array; `state` is its first field, 8-byte aligned.
-        unsafe {
-            asm!("r0 = cmpxchg_64({p} + 0, r0, {n})", p = in(reg) entry, n = in(reg) NextHop::CLAIMED,
-                inout("r0") NextHop::FREE => found);
-        }
-        if found != NextHop::FREE {
-            return false;
-        }
-        // SAFETY: as above; claimed, so nobody else writes it, and nobody uses it before it is valid.
-        unsafe {
-            (*entry).epoch = hop.epoch;
-            (*entry).interface = hop.interface;
-            (*entry).destination = hop.destination;
-            (*entry).source = hop.source;
-            (*entry).mtu = hop.mtu;
-            (*entry).flags = hop.flags;
-            core::ptr::write_volatile(&raw mut (*entry).state, NextHop::VALID);
-        }
-        true
+        routing::claim(index, hop)
     }
 
     #[inline(always)]
@@ -447,149 +339,21 @@ impl World<Ipv4> for Kernel {
     #[inline(always)]
     fn count_connection(&mut self, backend: u32) {
         if let Some(counters) = COUNTERS.get_ptr_mut(backend) {
-            // SAFETY: as in `count_reason`.
-            count(unsafe { &mut (*counters).connections }, 1);
+            // SAFETY: this CPU's own slot.
+            counts::count(unsafe { &mut (*counters).connections }, 1);
         }
     }
 
     #[inline(always)]
     fn count_redispatch(&mut self, backend: u32) {
         if let Some(counters) = COUNTERS.get_ptr_mut(backend) {
-            // SAFETY: as in `count_reason`.
-            count(unsafe { &mut (*counters).redispatches }, 1);
+            // SAFETY: this CPU's own slot.
+            counts::count(unsafe { &mut (*counters).redispatches }, 1);
         }
     }
 
     #[inline(always)]
     fn count_carried(&mut self, backend: u32, from: Side, packets: u32, bytes: u32) {
-        let Some(counters) = COUNTERS.get_ptr_mut(backend) else {
-            return;
-        };
-        // SAFETY: as in `count_reason`.
-        let counters: &mut Counters = unsafe { &mut *counters };
-        match from {
-            Side::Client => {
-                count(&mut counters.to_backend_packets, packets as u64);
-                count(&mut counters.to_backend_bytes, bytes as u64);
-            }
-            Side::Backend => {
-                count(&mut counters.to_client_packets, packets as u64);
-                count(&mut counters.to_client_bytes, bytes as u64);
-            }
-        }
-    }
-}
-
-/// A new walk begins: nothing is opened yet.
-#[inline(always)]
-pub fn begin() {
-    if let Some(desk) = DESK.get_ptr_mut(0) {
-        // SAFETY: as in `open`.
-        unsafe { (*desk).opened = Desk::NOT_YET };
-    }
-}
-
-/// Opens the flow that lies on the desk. A global function (symbol and arguments are plain C): the verifier walks it
-/// once, whatever its callers know.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn gwpool_open() -> u32 {
-    let Some(desk) = DESK.get_ptr_mut(0) else {
-        return 0;
-    };
-    // SAFETY: as in `open`.
-    unsafe {
-        let opening: *mut Opening<V4> = (&raw mut (*desk).opening).cast();
-        let mut world = Kernel::new(core::ptr::null_mut(), (*opening).interface, false);
-        (*desk).opened = match opening::open::<Ipv4, Kernel>(&mut world, &*opening) {
-            Ok(()) => Desk::STORED,
-            Err(reason) => (Desk::REFUSED + reason as u32) as u64,
-        };
-    }
-    1
-}
-
-/// The callback of `bpf_loop`: 0 goes on, 1 ends. Its task lies on the desk, its world is made anew: so its caller need
-/// not keep either on the stack.
-unsafe extern "C" fn turn<T: Task<Kernel>>(index: u64, _: *mut c_void) -> i64 {
-    let Some(desk) = DESK.get_ptr_mut(0) else {
-        return 1;
-    };
-    let mut world = Kernel::new(core::ptr::null_mut(), 0, false);
-    // SAFETY: `repeat` has put the task there and waits for us.
-    let task: &mut T = unsafe { &mut *(&raw mut (*desk).task).cast() };
-    // LLVM knows that a bool is 0 or 1, the verifier does not ("At callback return the register R0 ... should have been
-    // in [0, 1]") and must see the mask.
-    task.turn(&mut world, index as u32) as i64 & core::hint::black_box(1)
-}
-
-const _: () = assert!(size_of::<Opening<V4>>() == size_of::<[u64; 4]>());
-const _: () = assert!(size_of::<FibParameters>() == size_of::<[u64; 8]>());
-
-/// Where the protocol stands in `SHARES`.
-#[inline(always)]
-fn share(protocol: u8) -> u32 {
-    (protocol != TCP) as u32
-}
-
-/// Adds or takes one, whatever other CPUs do.
-///
-/// # Safety
-/// A live, aligned word of a map.
-#[inline(always)]
-unsafe fn add(word: *mut u64, by: Step) {
-    let by = if by == Step::Up { 1u64 } else { u64::MAX };
-    // SAFETY: the caller's word.
-    unsafe { asm!("lock *(u64 *)({p} + 0) += {n}", p = in(reg) word, n = in(reg) by) };
-}
-
-/// The question in the helper's words.
-#[inline(always)]
-fn ask(fib: &mut FibParameters, question: &Lookup<V4>, interface: u32) {
-    fib.family = AF_INET;
-    fib.l4_protocol = question.protocol;
-    fib.sport = u16::from_ne_bytes(question.source_port);
-    fib.dport = u16::from_ne_bytes(question.destination_port);
-    fib.__bindgen_anon_1.tot_len = question.length;
-    fib.__bindgen_anon_2.flowinfo = 0;
-    fib.__bindgen_anon_2.tos = question.tos;
-    fib.__bindgen_anon_3.ipv4_src = u32::from_ne_bytes(question.source);
-    fib.__bindgen_anon_4.ipv4_dst = u32::from_ne_bytes(question.destination);
-    fib.ifindex = interface;
-}
-
-/// The helper's answer in ours (net/core/filter.c, `bpf_ipv4_fib_lookup`).
-#[inline(always)]
-fn answer_of(answer: i64, fib: &FibParameters) -> Result<Way<V4>, Reason> {
-    use aya_ebpf::bindings::*;
-    match answer as u32 {
-        BPF_FIB_LKUP_RET_SUCCESS => {
-            // SAFETY: on success the helper has written the interface the frame leaves by.
-            let out = unsafe { INTERFACES.get(fib.ifindex) }
-                .copied()
-                .unwrap_or_default();
-            Ok(Way::Known(NextHop {
-                state: NextHop::VALID,
-                epoch: 0,
-                interface: fib.ifindex,
-                destination: fib.dmac,
-                source: fib.smac,
-                // SAFETY: the length was given, so the helper has put the MTU in its place.
-                mtu: unsafe { fib.__bindgen_anon_1.mtu_result },
-                flags: if out.flags & Interface::XDP == 0 {
-                    NextHop::TC_ONLY
-                } else {
-                    0
-                },
-            }))
-        }
-        BPF_FIB_LKUP_RET_NO_NEIGH => Ok(Way::Unresolved {
-            interface: fib.ifindex,
-            // SAFETY: the helper has put the next hop in place of the destination.
-            gateway: unsafe { fib.__bindgen_anon_4.ipv4_dst }.to_ne_bytes(),
-        }),
-        BPF_FIB_LKUP_RET_FRAG_NEEDED => Err(Reason::TooBig),
-        BPF_FIB_LKUP_RET_FWD_DISABLED => Err(Reason::ForwardingDisabled),
-        _ => Err(Reason::NoRoute),
+        counts::carried(backend, from, packets, bytes);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`plan`]: the resolved plan, the only thing that comes out of `config`.
 //! - [`image`]: what the maps hold, as values, and the writes that change it.
-//! - [`wanted`]: a plan laid on a host: the maps as they should be, ids staying put ([`turns`]: weights to runs of
+//! - [`wanted`]: a plan laid on a host: the maps as they should be, ids staying put ([`settings`]; [`turns`]: weights to runs of
 //!   backends; [`slots`]: where those stand).
 //! - [`diff`]: what runs now and what should run, to an ordered list of map writes; pure.
 //! - [`neighbours`]: whom the kernel should always know the way to; [`warnings`]: what will not go well on this host.
@@ -17,6 +17,7 @@ pub mod neighbours;
     reason = "the folder's first noun is the plan itself"
 )]
 pub mod plan;
+mod settings;
 mod slots;
 pub mod turns;
 mod wanted;

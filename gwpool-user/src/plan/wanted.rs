@@ -7,9 +7,9 @@
 use super::error::Error;
 use super::image::Image;
 use super::plan::{self, ListenAddress, Plan};
-use super::{slots, turns};
+use super::{settings, slots, turns};
 use crate::host::{Host, Link};
-use gwpool_common::limits::{self, Settings};
+use gwpool_common::limits;
 use gwpool_common::net::{Address, Interface, Network, V4};
 use gwpool_common::route::{Backend, Listener, Listening, ROUTE_NAME_BYTES, Route};
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use std::net::Ipv4Addr;
 pub fn wanted(installed: &Image, plan: &Plan, host: &Host) -> Result<Image, Error> {
     let links = links(plan, host)?;
     let mut image = Image {
-        settings: settings(&installed.settings, plan, host)?,
+        settings: settings::wanted(&installed.settings, plan, host)?,
         interfaces: links
             .values()
             .map(|link| (link.index, interface(link)))
@@ -137,67 +137,6 @@ fn interface(link: &Link) -> Interface {
     Interface {
         flags: if link.carries_xdp { Interface::XDP } else { 0 },
     }
-}
-
-fn settings(installed: &Settings, plan: &Plan, host: &Host) -> Result<Settings, Error> {
-    let hz = u64::from(if host.hz == 0 { Host::HZ } else { host.hz });
-    let tick_shift = hz.next_power_of_two().trailing_zeros();
-    let ticks_per_1024_s = ((1024 * hz) >> tick_shift) as u32;
-    let per_tick = |per_second: u32| {
-        let whole = u64::from(per_second) * 1024 / u64::from(ticks_per_1024_s);
-        u32::try_from(whole).unwrap_or(u32::MAX)
-    };
-    let (low, high) = host.local_ports;
-    let mut settings = Settings {
-        epoch: installed.epoch.max(host.epoch).max(1),
-        port_seed: if installed.port_seed == 0 {
-            host.port_seed
-        } else {
-            installed.port_seed
-        },
-        tick_shift,
-        ticks_per_1024_s,
-        port_low_first: 1024,
-        port_low_count: low.saturating_sub(1024),
-        port_high_first: high.saturating_add(1),
-        port_high_count: u16::MAX - high,
-        port_modulus: 0,
-        shortest_s: shortest_s(plan),
-        flows_per_source: plan.limits.flows_per_source,
-        new_flows_per_source: per_tick(plan.limits.new_flows_per_source),
-        udp_flows: plan.limits.udp_flows,
-        answers_per_tick: per_tick(plan.limits.answers_per_second),
-        closing_s: match installed.closing_s {
-            0 => limits::TCP_CLOSING_S,
-            chosen => chosen,
-        },
-        ..Settings::default()
-    };
-    if settings.port_low_count == 0 && settings.port_high_count == 0 {
-        return Err(Error::NoPorts { low, high });
-    }
-    let ports = u32::from(settings.port_low_count) + u32::from(settings.port_high_count);
-    settings.port_modulus = prime(ports);
-    Ok(settings)
-}
-
-/// The smallest prime that is not below `floor`.
-fn prime(floor: u32) -> u32 {
-    let is_prime = |candidate: &u32| {
-        (2..)
-            .take_while(|divisor| divisor * divisor <= *candidate)
-            .all(|divisor| candidate % divisor != 0)
-    };
-    (floor.max(2)..).find(is_prime).expect("primes do not end")
-}
-
-/// The shortest of all timers of established flows.
-fn shortest_s(plan: &Plan) -> u16 {
-    let routes = plan.routes.iter().filter_map(|route| route.timeout.idle_s);
-    routes
-        .min()
-        .unwrap_or(u16::MAX)
-        .min(limits::TCP_CLOSING_HURRIED_S)
 }
 
 /// The connected prefixes of inner networks. Entries that stay keep their order, so that writing from the front

@@ -1,0 +1,98 @@
+//! This CPU's desk: what a packet's walk puts down while something else is called, so that it stands on nobody's stack.
+//!
+//! A flow that is opened between two walks, what `bpf_loop` does in turns, the question to the kernel's routing
+//! ([`super::routing`]).
+
+use super::maps::{DESK, Desk};
+use super::world::Kernel;
+use aya_ebpf::helpers::bpf_loop;
+use core::ffi::c_void;
+use gwpool_common::net::V4;
+use gwpool_common::reason::Reason;
+use gwpool_ebpf::family::Ipv4;
+use gwpool_ebpf::opening::{self, Opening};
+use gwpool_ebpf::world::Task;
+
+const _: () = assert!(size_of::<Opening<V4>>() == size_of::<[u64; 4]>());
+
+/// A new walk begins: nothing is opened yet.
+#[inline(always)]
+pub fn begin() {
+    if let Some(desk) = DESK.get_ptr_mut(0) {
+        // SAFETY: as in `lay`.
+        unsafe { (*desk).opened = Desk::NOT_YET };
+    }
+}
+
+/// Puts down the flow that is to be opened; the second time, says why it is not there.
+#[inline(always)]
+pub fn lay(opening: &Opening<V4>) -> Result<(), Reason> {
+    let Some(desk) = DESK.get_ptr_mut(0) else {
+        return Err(Reason::NotOurs);
+    };
+    // SAFETY: this CPU's own element, large enough (see below) and aligned; nobody else runs here until we end.
+    unsafe {
+        match (*desk).opened {
+            Desk::NOT_YET => {
+                let place: *mut Opening<V4> = (&raw mut (*desk).opening).cast();
+                place.write(*opening);
+                Ok(())
+            }
+            // Stored, but not found again: another CPU had the table give it up.
+            Desk::STORED => Err(Reason::Overtaken),
+            number => {
+                Err(Reason::numbered(number as u32 - Desk::REFUSED).unwrap_or(Reason::NotOurs))
+            }
+        }
+    }
+}
+
+/// Opens the flow that lies on the desk. A global function (symbol and arguments are plain C): the verifier walks it
+/// once, whatever its callers know.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gwpool_open() -> u32 {
+    let Some(desk) = DESK.get_ptr_mut(0) else {
+        return 0;
+    };
+    // SAFETY: as in `lay`.
+    unsafe {
+        let opening: *mut Opening<V4> = (&raw mut (*desk).opening).cast();
+        let mut world = Kernel::new(core::ptr::null_mut(), (*opening).interface, false);
+        (*desk).opened = match opening::open::<Ipv4, Kernel>(&mut world, &*opening) {
+            Ok(()) => Desk::STORED,
+            Err(reason) => (Desk::REFUSED + reason as u32) as u64,
+        };
+    }
+    1
+}
+
+/// `World::repeat`: the task is moved to the desk and back.
+#[inline(always)]
+pub fn repeat<T: Task<Kernel>>(count: u32, task: &mut T) {
+    const { assert!(size_of::<T>() <= size_of::<[u64; 12]>() && align_of::<T>() <= 8) };
+    let Some(desk) = DESK.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: as in `lay`; the task is moved to the desk and back, the callback has the helper's signature.
+    unsafe {
+        let place: *mut T = (&raw mut (*desk).task).cast();
+        place.write(core::ptr::read(task));
+        bpf_loop(count, turn::<T> as *mut c_void, core::ptr::null_mut(), 0);
+        core::ptr::write(task, place.read());
+    }
+}
+
+/// The callback of `bpf_loop`: 0 goes on, 1 ends. Its task lies on the desk, its world is made anew: so its caller need
+/// not keep either on the stack.
+unsafe extern "C" fn turn<T: Task<Kernel>>(index: u64, _: *mut c_void) -> i64 {
+    let Some(desk) = DESK.get_ptr_mut(0) else {
+        return 1;
+    };
+    let mut world = Kernel::new(core::ptr::null_mut(), 0, false);
+    // SAFETY: `repeat` has put the task there and waits for us.
+    let task: &mut T = unsafe { &mut *(&raw mut (*desk).task).cast() };
+    // LLVM knows that a bool is 0 or 1, the verifier does not ("At callback return the register R0 ... should have been
+    // in [0, 1]") and must see the mask.
+    task.turn(&mut world, index as u32) as i64 & core::hint::black_box(1)
+}

@@ -1,0 +1,73 @@
+//! The model's routing: the connected prefixes and default gateways of a host, and the neighbours listed there.
+
+use gwpool_common::net::{Interface, NextHop, V4};
+use gwpool_common::reason::Reason;
+use gwpool_ebpf::world::Way;
+use gwpool_user::host::Host;
+use gwpool_user::host::machine::Path;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+/// The way to a destination.
+///
+/// # Errors
+/// [`Reason::NoRoute`], [`Reason::TooBig`].
+pub fn to(
+    host: &Host,
+    interfaces: &BTreeMap<u32, Interface>,
+    destination: Ipv4Addr,
+    length: u16,
+) -> Result<Way<V4>, Reason> {
+    let connected = host.links.values().find(|link| {
+        link.addresses
+            .iter()
+            .any(|network| network.contains(&destination))
+    });
+    let nowhere = |path: &Path| path.interface == 0 && path.destination.contains(&destination);
+    if host.routes.iter().any(nowhere) {
+        return Err(Reason::NoRoute);
+    }
+    let (link, gateway) = match connected {
+        // What is ours is delivered here, what is everybody's is broadcast: neither is forwarded.
+        Some(link)
+            if link
+                .addresses
+                .iter()
+                .any(|own| not_forwarded(own, destination)) =>
+        {
+            return Err(Reason::NoRoute);
+        }
+        Some(link) => (link, destination),
+        None => {
+            let (interface, gateway) = host.gateways().next().ok_or(Reason::NoRoute)?;
+            (
+                host.link_by_index(interface).ok_or(Reason::NoRoute)?.1,
+                gateway,
+            )
+        }
+    };
+    if u32::from(length) > link.mtu {
+        return Err(Reason::TooBig);
+    }
+    let Some(neighbour) = host.neighbours.get(&(link.index, gateway)) else {
+        return Ok(Way::Unresolved {
+            interface: link.index,
+            gateway: gateway.octets(),
+        });
+    };
+    let out = interfaces.get(&link.index).copied().unwrap_or_default();
+    let xdp = out.flags & Interface::XDP != 0;
+    Ok(Way::Known(NextHop {
+        state: NextHop::VALID,
+        epoch: 0,
+        interface: link.index,
+        destination: neighbour.mac,
+        source: link.mac,
+        mtu: link.mtu as u16,
+        flags: if xdp { 0 } else { NextHop::TC_ONLY },
+    }))
+}
+
+fn not_forwarded(own: &ipnet::Ipv4Net, destination: Ipv4Addr) -> bool {
+    [own.addr(), own.network(), own.broadcast()].contains(&destination)
+}
