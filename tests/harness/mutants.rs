@@ -124,7 +124,7 @@ pub const ALL: [Mutant; 21] = [
         "fragments of one number are one packet",
         "fragment.rs",
         "source: network.source,\n        destination: network.destination,\n        id: network.id",
-        "source: F::Address::default(),\n        destination: network.destination,\n        id: network.id",
+        "source: network.destination,\n        destination: network.destination,\n        id: network.id",
     ),
     mutant(
         "later fragments get ports",
@@ -252,7 +252,7 @@ fn write(folder: &Path, number: usize, mutant: &Mutant) -> Result<()> {
     )?;
     let mut main = String::from("#![allow(dead_code, reason = \"a part of the harness\")]\n");
     for module in [
-        "bed", "case", "frames", "model", "races", "subject", "trial",
+        "bed", "case", "frames", "model", "races", "routing", "subject", "trial",
     ] {
         let path = root.join(format!("tests/harness/{module}.rs"));
         writeln!(main, "#[path = {path:?}]\nmod {module};")?;
