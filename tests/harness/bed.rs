@@ -167,8 +167,12 @@ pub fn plan(world: &str, flows: Option<u32>) -> Result<Plan> {
     let mut plan = config::load(&sources)
         .map_err(|report| anyhow!("world {world}: {report}"))?
         .plan;
+    // Shares are the world's, sizes ours.
     plan.limits = Limits {
         flows: flows.unwrap_or(LIMITS.flows),
+        flows_per_source: plan.limits.flows_per_source,
+        new_flows_per_source: plan.limits.new_flows_per_source,
+        udp_flows: plan.limits.udp_flows,
         ..LIMITS
     };
     Ok(plan)
