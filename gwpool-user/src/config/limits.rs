@@ -108,3 +108,6 @@ fn give(bound: &Bound, most: u32, section: &Section, limits: &mut Limits) -> boo
     }
     given.is_some()
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@
 mod gwpool;
 mod ports;
 mod precedence;
+mod readme;
 mod refusals;
 mod routes;
 mod seed;
