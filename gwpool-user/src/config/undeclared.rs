@@ -95,8 +95,8 @@ impl UndeclaredWords {
             }
         };
         let declared = match count {
-            0 => "none is declared".to_owned(),
-            _ => format!("declared are {count}: {}", listed.join(", ")),
+            0 => "declared: none".to_owned(),
+            _ => format!("declared: {count} ({})", listed.join(", ")),
         };
         let text = format!(
             "new connections by `{network}` to ports {ports} that no route declares {fate}; {declared}"

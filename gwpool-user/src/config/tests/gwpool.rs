@@ -207,21 +207,21 @@ fn the_note_counts_what_is_declared() {
     assert!(
         said.ends_with(
             "hosts.yml:3:19: new connections by `gateway-network` to ports 30000-32767 that no route declares pass to \
-             the local stack (`gwpool: {undeclared: {action: reject}}` refuses them); declared are 5: \
-             30000-30001/tcp, 30080-30081/tcp, 30080/udp"
+             the local stack (`gwpool: {undeclared: {action: reject}}` refuses them); declared: 5 \
+             (30000-30001/tcp, 30080-30081/tcp, 30080/udp)"
         ),
         "{said}"
     );
     let said = note(&["80/tcp"], "undeclared: {action: reject}");
     assert!(
-        said.ends_with("-e[1]:1:23: new connections by `gateway-network` to ports 30000-32767 that no route declares are rejected; none is declared"),
+        said.ends_with("-e[1]:1:23: new connections by `gateway-network` to ports 30000-32767 that no route declares are rejected; declared: none"),
         "{said}"
     );
     let many: Vec<String> = (0..20).map(|n| format!("{}/tcp", 30_000 + 2 * n)).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let said = note(&many, "");
     assert!(
-        said.contains("declared are 20: ") && said.ends_with("30030/tcp, …"),
+        said.contains("declared: 20 (") && said.ends_with("30030/tcp, …)"),
         "{said}"
     );
     let said = note(
@@ -229,7 +229,7 @@ fn the_note_counts_what_is_declared() {
         "undeclared: {ports: 65000-65535}",
     );
     assert!(
-        said.ends_with("declared are 537: 65000-65535/tcp, 65535/udp"),
+        said.ends_with("declared: 537 (65000-65535/tcp, 65535/udp)"),
         "{said}"
     );
 }

@@ -155,7 +155,7 @@ fn notes_are_said_once_with_their_place() {
         "all: {vars: {app",
         "app['v-admin'].port",
         "this host itself and from its pods",
-        "declared are 6: 30080-30085/tcp",
+        "declared: 6 (30080-30085/tcp)",
     ];
     for word in words {
         assert_eq!(of(word), 1, "{word}: {told:#?}");
