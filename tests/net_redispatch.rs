@@ -50,13 +50,19 @@ fn everybody_is_served(datapath: Datapath, manner: Manner) -> Result<()> {
     let stats = ours.stats()?;
     let refused = stats.reason("backend_refused") - before;
     match manner {
-        Manner::Refuse => assert_eq!(refused, CONNECTIONS as u64, "swallowed: half of each route's"),
+        Manner::Refuse => assert_eq!(
+            refused, CONNECTIONS as u64,
+            "swallowed: half of each route's"
+        ),
         Manner::Ignore => assert_eq!(refused, 0),
     }
     for route in ["web", "own"] {
         let route = stats.route(route)?;
         let turns = (CONNECTIONS + CONNECTIONS / 2) as u64;
-        assert_eq!(route.connections_total, turns, "a turn each, and one more for each that went on");
+        assert_eq!(
+            route.connections_total, turns,
+            "a turn each, and one more for each that went on"
+        );
     }
     Ok(())
 }
@@ -64,7 +70,7 @@ fn everybody_is_served(datapath: Datapath, manner: Manner) -> Result<()> {
 /// Its firewall drops what the tests' routes would send it.
 fn ignore(host: &Gateway) -> Result<()> {
     host.namespace.nft(
-        "table inet silent { chain input { type filter hook input priority filter; tcp dport { 8080, 8082 } counter drop; } }\n",
+        "table inet silent { chain input { type filter hook input priority filter; tcp dport { 8080, 8082 } counter drop; }\n}\n",
     )
 }
 
@@ -77,10 +83,20 @@ fn the_last_refusal_is_passed_on(datapath: Datapath) -> Result<()> {
         .client
         .namespace
         .enter(|| TcpStream::connect(host))?;
-    let error = refused.err().context("nobody serves, yet somebody answered")?;
-    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused, "{error}");
+    let error = refused
+        .err()
+        .context("nobody serves, yet somebody answered")?;
+    assert_eq!(
+        error.kind(),
+        std::io::ErrorKind::ConnectionRefused,
+        "{error}"
+    );
     let stats = gateway.stats()?;
-    assert_eq!(stats.reason("backend_refused"), 3, "as many as `retries` says");
+    assert_eq!(
+        stats.reason("backend_refused"),
+        3,
+        "as many as `retries` says"
+    );
     assert_eq!(stats.route("nobody")?.connections_total, 4);
     Ok(())
 }
