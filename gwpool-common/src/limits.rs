@@ -8,8 +8,9 @@ pub const EMBRYONIC: u32 = 65_536;
 pub const ROUTES: u32 = 1_024;
 /// Default number of backends over all routes, retired ones with live flows included (`gwpool.limits.backends`).
 pub const BACKENDS: u32 = 8_192;
-/// Default number of turn slots: backends x weights, doubled because a reload writes beside what runs.
-pub const SLOTS: u32 = 32_768;
+/// Least number of turn slots: a quarter of them is for what runs (64 tables of `balance: source`, or 65,536 turns), as
+/// a reload writes beside what runs. 1 MiB. Four times `gwpool.limits.backends` if that is more.
+pub const SLOTS: u32 = 262_144;
 /// Default number of listeners: routes x addresses x ports (`gwpool.limits.listeners`).
 pub const LISTENERS: u32 = 4_096;
 /// Default number of prefixes in all routes' `allow` and `deny` (`gwpool.limits.access`).

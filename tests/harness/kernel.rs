@@ -7,13 +7,14 @@ use crate::bed;
 use crate::subject::{Action, Hook, State, Subject};
 use anyhow::{Context, Result, anyhow, bail};
 use aya::maps::PerCpuValues;
-use aya::programs::{Program, TestRun, TestRunOptions, XdpMode};
+use aya::programs::{Program, TestRun, TestRunOptions, TestRunResult, XdpMode};
 use gwpool_common::net::NextHop;
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Counters, Load};
 use gwpool_user::datapath::Datapath;
 use gwpool_user::fragments::driver::Held;
 use gwpool_user::plan::{Image, Limits, MapWrite};
+use std::time::Duration;
 
 /// The object's bytes.
 pub fn object() -> Result<Vec<u8>> {
@@ -24,8 +25,8 @@ pub fn object() -> Result<Vec<u8>> {
 
 /// The programs in the kernel.
 pub struct InKernel {
-    datapath: Datapath,
-    image: Image,
+    pub(crate) datapath: Datapath,
+    pub(crate) image: Image,
     /// What the programs have put into the ring buffer.
     held: Vec<(u32, Vec<u8>)>,
 }
@@ -51,20 +52,38 @@ impl InKernel {
     /// Runs a program once; its return value and what it left of the frame.
     fn test_run(&self, name: &str, interface: u32, frame: &[u8]) -> Result<(u32, Vec<u8>)> {
         let mut out = vec![0u8; frame.len() + 64];
+        let mut options = TestRunOptions::new();
+        options.data_out = Some(&mut out);
+        let result = self.with(name, interface, frame, options)?;
+        out.truncate(result.data_size_out as usize);
+        Ok((result.return_value, out))
+    }
+
+    /// Runs a program so often on a frame, each time on what the run before left of it; the mean of a run.
+    pub fn timed(&self, name: &str, interface: u32, frame: &[u8], repeat: u32) -> Result<Duration> {
+        let mut options = TestRunOptions::new();
+        options.repeat = repeat;
+        Ok(self.with(name, interface, frame, options)?.duration)
+    }
+
+    fn with(
+        &self,
+        name: &str,
+        interface: u32,
+        frame: &[u8],
+        options: TestRunOptions<'_>,
+    ) -> Result<TestRunResult> {
         let program = self.datapath.program(name)?;
         let context = context(program, interface, frame.len())?;
-        let mut options = TestRunOptions::new();
+        let mut options = options;
         options.data_in = Some(frame);
-        options.data_out = Some(&mut out);
         options.ctx_in = Some(&context);
         let result = match program {
             Program::Xdp(program) => program.test_run(options),
             Program::SchedClassifier(program) => program.test_run(options),
             _ => bail!("{name} is neither XDP nor TC"),
         };
-        let result = result.with_context(|| format!("running {name} on {} bytes", frame.len()))?;
-        out.truncate(result.data_size_out as usize);
-        Ok((result.return_value, out))
+        result.with_context(|| format!("running {name} on {} bytes", frame.len()))
     }
 }
 

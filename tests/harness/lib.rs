@@ -11,5 +11,6 @@ pub mod net;
 pub mod races;
 pub mod random;
 pub mod routing;
+pub mod scale;
 pub mod subject;
 pub mod trial;

@@ -34,12 +34,18 @@ pub fn daemon(workspace: &Workspace) -> Result<Built> {
 
 /// The lab's binary.
 pub fn lab(workspace: &Workspace, object: &Path) -> Result<PathBuf> {
-    release(
-        workspace,
-        object,
-        &["--package", "gwpool-tests", "--bin", "lab"],
-    )?;
-    Ok(workspace.released("lab"))
+    binary(workspace, object, "lab")
+}
+
+/// The bench's binary.
+pub fn bench(workspace: &Workspace, object: &Path) -> Result<PathBuf> {
+    binary(workspace, object, "bench")
+}
+
+fn binary(workspace: &Workspace, object: &Path, name: &str) -> Result<PathBuf> {
+    let what = ["--package", "gwpool-tests", "--bin", name];
+    release(workspace, object, &what)?;
+    Ok(workspace.released(name))
 }
 
 fn release(workspace: &Workspace, object: &Path, what: &[&str]) -> Result<()> {

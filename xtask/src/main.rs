@@ -4,6 +4,7 @@
 //! (`setup`). What xtask itself says goes to stderr: stdout belongs to what it runs, and to results.
 
 mod apt;
+mod bench;
 mod build;
 mod command;
 mod contract;
@@ -31,6 +32,8 @@ cargo xtask VERB
   lab up|shell [HOST]|down    the same namespaces, to play in
   test [host|kernel|net] [FILTER...]
                               all tiers, or one; tests whose names contain a FILTER
+  bench scale [--routes N] [--backends N] [--rounds N]
+                              builds, then prints what many routes cost: laying them, changing one, a packet
   tidy                        the rules that no compiler checks
 
 LAB OPTIONS: --datapath native|auto|tc|generic (default native), --keep (leave it up, say how to enter)
@@ -69,6 +72,7 @@ fn dispatch(args: &[String]) -> Result<ExitCode> {
         "run" => lab::run(rest)?,
         "lab" => lab::verb(rest)?,
         "test" => return test::verb(rest),
+        "bench" => bench::verb(rest)?,
         "tidy" => return tidy::verb(&none(verb, rest)?),
         other => bail!("no verb `{other}`; see: cargo xtask help"),
     }

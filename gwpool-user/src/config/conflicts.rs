@@ -6,7 +6,7 @@
 use super::ports::Ports;
 use super::report::{Cause, Findings, Place};
 use super::routes::RouteWords;
-use crate::plan::{Backend, Balance, ListenAddress, Peer, Plan, Protocol, Route, turns};
+use crate::plan::{Backend, ListenAddress, Peer, Plan, Protocol, Route};
 use gwpool_common::limits::NETWORKS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -164,7 +164,8 @@ pub fn refuse_too_many(plan: &Plan, at: &Place, findings: &Findings) {
     let inner = plan.networks.iter().filter(|network| network.inner).count();
     let (routes, limits) = (plan.routes.len(), &plan.limits);
     let backends = all(|route| route.backends.len());
-    let turns = all(turns_of);
+    let turns: u64 = plan.routes.iter().map(Route::turns).sum();
+    let turns = usize::try_from(turns).unwrap_or(usize::MAX);
     let listeners = all(|route| route.listen.len() * usize::from(route.ports));
     let prefixes = all(|route| route.access.allow.len() + route.access.deny.len());
     let raise = |key: &str| format!("raise `gwpool.limits.{key}`");
@@ -203,13 +204,5 @@ pub fn refuse_too_many(plan: &Plan, at: &Place, findings: &Findings) {
             let most = u64::from(most);
             findings.error(at, Cause::too_many(what, found, most, advice));
         }
-    }
-}
-
-/// Who is not chosen in turn stands in its route's run once.
-fn turns_of(route: &Route) -> usize {
-    match route.balance {
-        Balance::Turns => usize::try_from(turns::length(&route.weights())).unwrap_or(usize::MAX),
-        Balance::LeastConn | Balance::Source | Balance::Random => route.backends.len(),
     }
 }

@@ -154,7 +154,7 @@ impl Instance {
             debug!("{write:?}");
         }
         if let Err(error) = self.datapath.apply(&difference.writes) {
-            // Some of it is written: what there is now is in the maps alone.
+            // Some of it is written: what there is now is in the maps alone, the pools are the last plan's.
             let installed = self.datapath.installed()?;
             let pools = std::mem::take(&mut self.image.pools);
             self.image = Image { pools, ..installed };
@@ -163,7 +163,7 @@ impl Instance {
         if !difference.writes.is_empty() {
             info!("wrote {} map entries", difference.writes.len());
         }
-        self.image = difference.wanted;
+        self.image.follow(difference);
         Ok(())
     }
 

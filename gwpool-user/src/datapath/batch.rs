@@ -1,4 +1,4 @@
-//! Many entries of a hash map in one system call: aya has no such call, so this is `bpf(2)` itself.
+//! Many entries of a map in one system call, read or written: aya has no such call, so this is `bpf(2)` itself.
 //!
 //! Five to seven times faster than one call an entry. Entries that come or go during a walk may be missed or seen
 //! twice. The only unsafe code of the daemon.
@@ -75,7 +75,7 @@ impl<K: Pod + Default, V: Pod + Default> Walk<'_, K, V> {
             attr.batch.values = values.as_mut_ptr() as u64;
             attr.batch.count = self.entries as u32;
             attr.batch.map_fd = self.table.fd.as_raw_fd() as u32;
-            let result = lookup_batch(&mut attr);
+            let result = call(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr);
             match result.as_ref().err().and_then(io::Error::raw_os_error) {
                 None => self.cursor = Some(next),
                 Some(libc::ENOENT) => self.over = true,
@@ -95,13 +95,12 @@ impl<K: Pod + Default, V: Pod + Default> Walk<'_, K, V> {
     }
 }
 
-fn lookup_batch(attr: &mut bpf_attr) -> io::Result<()> {
-    let command = bpf_cmd::BPF_MAP_LOOKUP_BATCH as libc::c_long;
+fn call(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<()> {
     // SAFETY: `attr` names live buffers of `count` keys and values of the map's own sizes, see `Table::of`.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
-            command,
+            command as libc::c_long,
             &raw mut *attr,
             size_of::<bpf_attr>(),
         )
@@ -110,5 +109,92 @@ fn lookup_batch(attr: &mut bpf_attr) -> io::Result<()> {
         Err(io::Error::last_os_error())
     } else {
         Ok(())
+    }
+}
+
+/// A write of many entries stopped at one.
+#[derive(Debug)]
+pub struct Stopped {
+    /// How many were done.
+    pub done: usize,
+    /// Why.
+    pub error: io::Error,
+}
+
+impl<K: Pod + Default, V: Pod + Default> Table<K, V> {
+    /// Sets entries, in order; how many system calls that took.
+    pub fn set(&self, keys: &[K], values: &[V]) -> Result<usize, Stopped> {
+        assert_eq!(keys.len(), values.len(), "each key has its value");
+        let command = bpf_cmd::BPF_MAP_UPDATE_BATCH;
+        self.change(command, keys, size_of::<V>(), values.as_ptr().cast())
+    }
+
+    /// Removes entries, in order; those that are gone already are passed over.
+    pub fn remove(&self, keys: &[K]) -> Result<usize, Stopped> {
+        let (mut done, mut calls) = (0, 0);
+        loop {
+            let command = bpf_cmd::BPF_MAP_DELETE_BATCH;
+            let rest = keys.get(done..).unwrap_or(&[]);
+            match self.change(command, rest, 0, std::ptr::null()) {
+                Ok(more) => return Ok(calls + more),
+                Err(stopped) if stopped.error.raw_os_error() == Some(libc::ENOENT) => {
+                    done += stopped.done + 1;
+                    calls += 1;
+                }
+                Err(stopped) => {
+                    return Err(Stopped {
+                        done: done + stopped.done,
+                        ..stopped
+                    });
+                }
+            }
+        }
+    }
+
+    /// Sets entries of a per-CPU map to zero, on every CPU.
+    pub fn clear_per_cpu(&self, keys: &[K], cpus: usize) -> Result<usize, Stopped> {
+        // linux/kernel/bpf/syscall.c, bpf_map_value_size(): eight bytes' multiples, one for each possible CPU.
+        let size = size_of::<V>().next_multiple_of(8) * cpus;
+        let mut calls = 0;
+        for (round, keys) in keys.chunks(ENTRIES).enumerate() {
+            let zeros = vec![0u8; size * keys.len()];
+            let command = bpf_cmd::BPF_MAP_UPDATE_BATCH;
+            let result = self.change(command, keys, size, zeros.as_ptr());
+            calls += result.map_err(|stopped| Stopped {
+                done: round * ENTRIES + stopped.done,
+                ..stopped
+            })?;
+        }
+        Ok(calls)
+    }
+
+    /// Hands keys, and `size` bytes of values for each, to the kernel, a slice at a time.
+    fn change(
+        &self,
+        command: bpf_cmd,
+        keys: &[K],
+        size: usize,
+        values: *const u8,
+    ) -> Result<usize, Stopped> {
+        let (mut done, mut calls) = (0, 0);
+        while done < keys.len() {
+            let count = ENTRIES.min(keys.len() - done);
+            // SAFETY: a union of plain integers; the kernel wants what is not used to be zero.
+            let mut attr: bpf_attr = unsafe { zeroed() };
+            attr.batch.keys = keys[done..].as_ptr() as u64;
+            attr.batch.values = values as u64 + (done * size) as u64;
+            attr.batch.count = count as u32;
+            attr.batch.map_fd = self.fd.as_raw_fd() as u32;
+            let result = call(command, &mut attr);
+            calls += 1;
+            // SAFETY: the call was made with `batch`, and the kernel has set `count` there.
+            done += (unsafe { attr.batch.count } as usize).min(count);
+            match result {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Stopped { done, error }),
+            }
+        }
+        Ok(calls)
     }
 }

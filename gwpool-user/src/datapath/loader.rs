@@ -6,6 +6,7 @@ use super::error::Error;
 use super::flows::Flows;
 use super::maps::{Maps, NAMES};
 use super::pins::Pins;
+use super::tables::Tables;
 use crate::plan::Limits;
 use aya::maps::{MapData, MapInfo};
 use aya::programs::{Program, ProgramError, SchedClassifier, TestRun, TestRunOptions, Xdp};
@@ -34,6 +35,7 @@ pub struct Datapath {
     pub maps: Maps,
     /// The flow tables, for sweeps and counts.
     pub flows: Flows,
+    pub(super) tables: Tables,
 }
 
 impl Datapath {
@@ -87,8 +89,12 @@ impl Datapath {
             verify(&mut ebpf, name)?;
         }
         let maps = Maps::take(&mut ebpf)?;
-        let flows = Flows::of(&maps)?;
-        Ok(Datapath { ebpf, maps, flows })
+        Ok(Datapath {
+            ebpf,
+            flows: Flows::of(&maps)?,
+            tables: Tables::of(&maps)?,
+            maps,
+        })
     }
 
     /// A program by name.

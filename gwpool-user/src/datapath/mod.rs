@@ -1,9 +1,9 @@
 //! The programs in the kernel and their maps: loaded, filled, attached, pinned, swept and read.
 //!
 //! - [`loader`]: the object into the kernel, maps adopted; [`maps`]: typed handles.
-//! - [`apply`]: maps to an image of the plan, and map writes to maps.
+//! - [`apply`]: maps to an image of the plan, and map writes to maps ([`tables`], [`batch`]: many entries at a time).
 //! - [`mode`]: which way of attaching an interface gets; [`attach`]: the links; [`pins`]: where they outlive the daemon.
-//! - [`flows`]: the flow tables walked ([`batch`]); [`expiry`] and [`sweep`]: what is over, and its removal.
+//! - [`flows`]: the flow tables walked; [`expiry`] and [`sweep`]: what is over, and its removal.
 //! - [`counters`]: what the programs counted.
 
 mod apply;
@@ -18,6 +18,7 @@ pub mod maps;
 pub mod mode;
 pub mod pins;
 pub mod sweep;
+mod tables;
 
 pub use error::Error;
 pub use loader::{Datapath, OBJECT};

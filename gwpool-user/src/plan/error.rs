@@ -72,6 +72,19 @@ pub enum Error {
         /// What sets the size.
         key: &'static str,
     },
+    /// Weights that have too little in common.
+    #[error(
+        "one cycle of the route {route} would have {turns} turns, more than {most}: give smaller weights, or such \
+         as have more in common"
+    )]
+    LongCycle {
+        /// The route.
+        route: String,
+        /// Turns it would have.
+        turns: u64,
+        /// Turns it may have.
+        most: u64,
+    },
     /// The local port range leaves nothing to translate to.
     #[error(
         "net.ipv4.ip_local_port_range is {low} {high} and leaves no port from 1024 to 65535 outside it for \

@@ -1,14 +1,19 @@
 //! What the maps of configuration hold, as plain values: read from the maps at adoption, kept beside them afterwards.
 //!
-//! [`Image::apply`] does to an image what `datapath::apply` does to the maps, so that tests can look at every state
-//! a packet could meet between two writes. Flows, turns and counters are not here: only the programs write those.
+//! [`Image::apply`] does to an image what `datapath::apply` does to the maps, so that an image follows by the same
+//! writes, and tests can look at every state a packet could meet between two of them. Flows, turns and counters are
+//! not here: only the programs write those.
 #![forbid(unsafe_code)]
 
+use super::changes::Difference;
+use super::ids::{Ids, Names};
 use super::plan::Limits;
 use gwpool_common::limits::{self, Settings};
 use gwpool_common::net::{Address, Interface, Network, V4};
 use gwpool_common::route::{Backend, Listener, Listening, Route};
+use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::ops::Range;
 
 /// The configuration maps, as they are or as they should be.
@@ -24,19 +29,23 @@ pub struct Image {
     pub addresses: BTreeMap<V4, Address>,
     /// `LISTENERS`.
     pub listeners: BTreeMap<Listener<V4>, Listening>,
+    /// `ACCESS`, by route id and prefix: whether it is allowed.
+    pub access: BTreeMap<(u32, Ipv4Net), bool>,
     /// `ROUTES`, by route id.
-    pub routes: BTreeMap<u32, Route>,
+    pub routes: Ids<Route>,
     /// `ROUTE_NAMES`, by route id.
-    pub names: BTreeMap<u32, String>,
+    pub names: Names,
     /// `SLOTS`, up to the last one ever written.
     pub slots: Vec<u32>,
     /// `BACKENDS`, by backend id, retired ones included.
-    pub backends: BTreeMap<u32, Backend<V4>>,
+    pub backends: Ids<Backend<V4>>,
     /// The plan's backend ids by route id, in the plan's order, those that take no turns included. In no map: known
     /// once a plan is laid.
-    pub pools: BTreeMap<u32, Vec<u32>>,
+    pub pools: Ids<Vec<u32>>,
     /// Stretches of `SLOTS` that were running until the last change: a packet may still be reading them.
     pub replaced: Vec<Range<u32>>,
+    /// A plan was laid whole: every run is what its pool gives, so where no backend moves no run does.
+    pub laid: bool,
 }
 
 /// One write to one map. Order matters: see [`super::diff`].
@@ -52,6 +61,8 @@ pub enum MapWrite {
     Address(V4, Option<Address>),
     /// Who listens there, or its removal.
     Listener(Listener<V4>, Option<Listening>),
+    /// A prefix of a route's `allow` or `deny`, or its removal.
+    Access(u32, Ipv4Net, Option<bool>),
     /// A route, or its removal.
     Route(u32, Option<Route>),
     /// A route's name, or its removal.
@@ -71,11 +82,27 @@ impl Image {
             MapWrite::Network(index, network) => self.set_network(*index as usize, *network),
             MapWrite::Address(address, value) => set(&mut self.addresses, address, value),
             MapWrite::Listener(listener, value) => set(&mut self.listeners, listener, value),
-            MapWrite::Route(id, value) => set(&mut self.routes, id, value),
-            MapWrite::Name(id, value) => set(&mut self.names, id, value),
+            MapWrite::Access(id, prefix, value) => set(&mut self.access, &(*id, *prefix), value),
+            MapWrite::Route(id, value) => set_id(&mut self.routes, *id, value.as_ref()),
+            MapWrite::Name(id, Some(name)) => self.names.insert(*id, name.clone()),
+            MapWrite::Name(id, None) => self.names.remove(id),
             MapWrite::Slot(index, backend) => self.set_slot(*index as usize, *backend),
-            MapWrite::Backend(id, value) => set(&mut self.backends, id, value),
+            MapWrite::Backend(id, value) => set_id(&mut self.backends, *id, value.as_ref()),
         }
+    }
+
+    /// Follows a difference whose writes are done.
+    pub fn follow(&mut self, difference: Difference) {
+        for write in &difference.writes {
+            self.apply(write);
+        }
+        for (id, pool) in difference.pools {
+            set_id(&mut self.pools, id, pool.as_ref());
+        }
+        if let Some(replaced) = difference.replaced {
+            self.replaced = replaced;
+        }
+        self.laid |= difference.lays;
     }
 
     fn set_network(&mut self, index: usize, network: Network<V4>) {
@@ -108,11 +135,25 @@ impl Image {
 
     /// The id of the route with this name.
     pub fn route_id(&self, name: &str) -> Option<u32> {
-        self.names
-            .iter()
-            .find(|(_, known)| *known == name)
-            .map(|(id, _)| *id)
+        self.names.id(name)
     }
+
+    /// What the most specific prefix that the route has for this client says; `None`: it has none.
+    pub fn access(&self, route: u32, client: Ipv4Addr) -> Option<bool> {
+        let any = Ipv4Net::default();
+        self.access
+            .range((route, any)..(route + 1, any))
+            .filter(|((_, prefix), _)| prefix.contains(&client))
+            .max_by_key(|((_, prefix), _)| prefix.prefix_len())
+            .map(|(_, allowed)| *allowed)
+    }
+}
+
+fn set_id<V: Clone>(ids: &mut Ids<V>, id: u32, value: Option<&V>) {
+    match value {
+        Some(value) => ids.insert(id, value.clone()),
+        None => ids.remove(&id),
+    };
 }
 
 fn set<K: Ord + Clone, V: Clone>(map: &mut BTreeMap<K, V>, key: &K, value: &Option<V>) {
@@ -141,8 +182,9 @@ impl Limits {
             "BACKENDS" | "COUNTERS" | "LOADS" => Some(self.backends.saturating_add(1)),
             // See `turns`.
             "SLOTS" => Some(self.backends.saturating_mul(4).max(limits::SLOTS)),
-            "LISTENERS" => Some(self.listeners.max(self.routes)),
-            "ACCESS" => Some(self.access),
+            // Twice: what comes is written before what it replaces goes.
+            "LISTENERS" => Some(self.listeners.saturating_mul(2)),
+            "ACCESS" => Some(self.access.saturating_mul(2)),
             "SOURCES" => Some(self.sources),
             "FRAGMENTS" => Some(self.fragments),
             _ => None,

@@ -2,14 +2,21 @@
 //!
 //! - [`plan`]: the resolved plan, the only thing that comes out of `config`.
 //! - [`image`]: what the maps hold, as values, and the writes that change it.
-//! - [`wanted`]: a plan laid on a host: the maps as they should be, ids staying put ([`settings`]; [`turns`]: weights to runs of
-//!   backends; [`slots`]: where those stand).
-//! - [`diff`]: what runs now and what should run, to an ordered list of map writes; pure.
+//! - [`wanted`]: a plan laid on a host: what has to change, ids staying put ([`ground`] and [`settings`]: what is the host's;
+//!   [`register`]: whose ids are whose; [`runs`]: the backends' order, from [`turns`] or by [`rendezvous`]; [`slots`]:
+//!   where those stand; [`ids`]: maps by id; [`hand`]: what people have set).
+//! - [`diff`]: what runs now and what should run, to an ordered list of map writes ([`changes`]: that order); pure.
 //! - [`neighbours`]: whom the kernel should always know the way to; [`warnings`]: what will not go well on this host.
 #![forbid(unsafe_code)]
 
+mod changes;
 pub mod diff;
+#[cfg(test)]
+mod edits;
 mod error;
+mod ground;
+mod hand;
+mod ids;
 pub mod image;
 pub mod neighbours;
 #[expect(
@@ -17,6 +24,9 @@ pub mod neighbours;
     reason = "the folder's first noun is the plan itself"
 )]
 pub mod plan;
+mod register;
+mod rendezvous;
+mod runs;
 mod settings;
 mod slots;
 pub mod turns;
@@ -27,5 +37,6 @@ pub(crate) mod world;
 
 pub use diff::{Difference, diff};
 pub use error::Error;
+pub use ids::{Ids, Names};
 pub use image::{Image, MapWrite};
 pub use plan::*;

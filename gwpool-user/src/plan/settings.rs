@@ -2,12 +2,18 @@
 #![forbid(unsafe_code)]
 
 use super::error::Error;
+use super::ground::{Links, link};
 use super::plan::Plan;
 use crate::host::Host;
 use gwpool_common::limits::{self, Settings};
 
 /// The settings as they should be: what was chosen once (the seed, the epoch) stays.
-pub fn wanted(installed: &Settings, plan: &Plan, host: &Host) -> Result<Settings, Error> {
+pub fn wanted(
+    installed: &Settings,
+    plan: &Plan,
+    host: &Host,
+    links: &Links,
+) -> Result<Settings, Error> {
     let hz = u64::from(if host.hz == 0 { Host::HZ } else { host.hz });
     let tick_shift = hz.next_power_of_two().trailing_zeros();
     let ticks_per_1024_s = ((1024 * hz) >> tick_shift) as u32;
@@ -39,7 +45,12 @@ pub fn wanted(installed: &Settings, plan: &Plan, host: &Host) -> Result<Settings
             0 => limits::TCP_CLOSING_S,
             chosen => chosen,
         },
-        ..Settings::default()
+        flags: if plan.routes.iter().any(|route| route.preserve) {
+            Settings::PRESERVES
+        } else {
+            0
+        },
+        ..undeclared(plan, links)?
     };
     if settings.port_low_count == 0 && settings.port_high_count == 0 {
         return Err(Error::NoPorts { low, high });
@@ -49,12 +60,25 @@ pub fn wanted(installed: &Settings, plan: &Plan, host: &Host) -> Result<Settings
     Ok(settings)
 }
 
+/// Only what `reject` asks for is the programs' business.
+fn undeclared(plan: &Plan, links: &Links) -> Result<Settings, Error> {
+    let Some(undeclared) = plan.undeclared.as_ref().filter(|range| range.reject) else {
+        return Ok(Settings::default());
+    };
+    Ok(Settings {
+        undeclared_interface: link(links, &undeclared.network, "gwpool.undeclared")?.index,
+        undeclared_first: undeclared.port,
+        undeclared_count: undeclared.ports,
+        ..Settings::default()
+    })
+}
+
 /// The smallest prime that is not below `floor`.
 fn prime(floor: u32) -> u32 {
     let is_prime = |candidate: &u32| {
         (2..)
             .take_while(|divisor| divisor * divisor <= *candidate)
-            .all(|divisor| candidate % divisor != 0)
+            .all(|divisor| !candidate.is_multiple_of(divisor))
     };
     (floor.max(2)..).find(is_prime).expect("primes do not end")
 }

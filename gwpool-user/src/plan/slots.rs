@@ -9,65 +9,61 @@ use super::image::Image;
 use super::plan::Limits;
 use gwpool_common::limits;
 use gwpool_common::route::Route;
+use std::collections::BTreeSet;
+use std::iter;
 use std::ops::Range;
 
-/// The stretch for a route's run: where it already stands, or a free one, into which it is written.
-pub fn place(
-    installed: &Image,
-    image: &mut Image,
-    route: u32,
-    run: &[u32],
-    limits: &Limits,
-) -> Result<Range<u32>, Error> {
-    if run.is_empty() {
-        return Ok(0..0);
-    }
-    if let Some(running) = installed.routes.get(&route)
-        && installed.run(running) == run
-    {
-        return Ok(stretch(running));
-    }
-    let capacity = limits.entries("SLOTS").unwrap_or(limits::SLOTS);
-    let mut taken: Vec<Range<u32>> = installed
-        .routes
-        .values()
-        .chain(image.routes.values())
-        .map(stretch)
-        .collect();
-    taken.extend(installed.replaced.iter().cloned());
-    taken.sort_by_key(|range| range.start);
-    let length = run.len() as u32;
-    let mut first = 0;
-    for range in taken {
-        if range.start >= first + length {
-            break;
+/// The free stretches, found once for all runs of a change.
+#[derive(Clone, Debug)]
+pub struct Free {
+    /// By length, then by where they begin.
+    stretches: BTreeSet<(u32, u32)>,
+    capacity: u32,
+}
+
+impl Free {
+    /// What nothing installed uses.
+    pub fn of(installed: &Image, limits: &Limits) -> Self {
+        let capacity = limits.entries("SLOTS").unwrap_or(limits::SLOTS);
+        let mut taken: Vec<Range<u32>> = installed.routes.values().map(stretch).collect();
+        taken.extend(installed.replaced.iter().cloned());
+        taken.sort_by_key(|range| range.start);
+        let mut stretches = BTreeSet::new();
+        let mut first = 0;
+        for range in taken.into_iter().chain(iter::once(capacity..capacity)) {
+            if range.start > first {
+                stretches.insert((range.start - first, first));
+            }
+            first = first.max(range.end);
         }
-        first = first.max(range.end);
+        Free {
+            stretches,
+            capacity,
+        }
     }
-    if first + length > capacity {
-        return Err(Error::Full {
-            table: "SLOTS",
-            limit: capacity,
-            key: "gwpool.limits.backends",
-        });
+
+    /// Takes the front of the smallest stretch that is long enough.
+    pub fn take(&mut self, length: u32) -> Result<Range<u32>, Error> {
+        let found = self.stretches.range((length, 0)..).next().copied();
+        let Some((had, first)) = found else {
+            return Err(Error::Full {
+                table: "SLOTS",
+                limit: self.capacity,
+                key: "gwpool.limits.backends",
+            });
+        };
+        self.stretches.remove(&(had, first));
+        if had > length {
+            self.stretches.insert((had - length, first + length));
+        }
+        Ok(first..first + length)
     }
-    for (index, backend) in (first..).zip(run) {
-        image.set_slot(index as usize, *backend);
-    }
-    Ok(first..first + length)
 }
 
-/// The stretches that run now and will not after the change.
-pub fn replaced(installed: &Image, image: &Image) -> Vec<Range<u32>> {
-    let runs: Vec<_> = image.routes.values().map(stretch).collect();
-    installed
-        .routes
-        .values()
-        .map(stretch)
-        .filter(|range| !range.is_empty() && !runs.contains(range))
-        .collect()
-}
-
-fn stretch(route: &Route) -> Range<u32> {
+/// Where a route's run stands.
+pub fn stretch(route: &Route) -> Range<u32> {
     route.slot_first..route.slot_first + route.slot_count
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,358 +1,384 @@
-//! A plan laid on a host, beside what is installed: every map as it should be, with ids that stay put.
+//! A plan laid on a host, beside what is installed: what has to change, with ids that stay put.
 //!
 //! Routes keep their id by name, backends by (route, address, port). A backend that the plan no longer has stays as
 //! *retired*: no run names it, its flows go on, and [`super::diff::reap`] frees its id when they are over.
+//!
+//! Each route is compared with what is installed before anything is made for it, so a plan in which one route of ten
+//! thousand is another costs little more than looking at it.
 #![forbid(unsafe_code)]
 
+use super::changes::{Changes, Difference, Entries};
 use super::error::Error;
+use super::ground::{self, Links};
+use super::hand::Hand;
 use super::image::Image;
-use super::plan::{self, ListenAddress, Plan};
-use super::{settings, slots, turns};
-use crate::host::{Host, Link};
-use gwpool_common::limits;
-use gwpool_common::net::{Address, Interface, Network, V4};
+use super::plan::{self, Balance, ListenAddress, Plan};
+use super::register::Register;
+use super::slots::{Free, stretch};
+use super::{runs, turns};
+use crate::host::Host;
+use gwpool_common::net::V4;
 use gwpool_common::route::{Backend, Listener, Listening, ROUTE_NAME_BYTES, Route};
+use ipnet::Ipv4Net;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::ops::Range;
 
-/// Every map as it should be.
-pub fn wanted(installed: &Image, plan: &Plan, host: &Host) -> Result<Image, Error> {
-    let links = links(plan, host)?;
-    let mut image = Image {
-        settings: settings::wanted(&installed.settings, plan, host)?,
-        interfaces: links
-            .values()
-            .map(|link| (link.index, interface(link)))
-            .collect(),
-        networks: networks(installed, plan, &links)?,
-        addresses: addresses(plan, host, &links)?,
-        slots: installed.slots.clone(),
-        backends: installed.backends.clone(),
-        names: installed.names.clone(),
-        ..Image::default()
+/// What has to change, with what people set by hand just now.
+pub fn lay(installed: &Image, plan: &Plan, host: &Host, hand: &Hand) -> Result<Difference, Error> {
+    let links = ground::links(plan, host)?;
+    let mut draft = Draft {
+        changes: ground::changes(installed, plan, host, &links)?,
+        installed,
+        plan,
+        links,
+        hand,
+        register: None,
+        free: None,
+        sources: BTreeMap::new(),
+        laid: vec![false; installed.names.end().max(installed.routes.end()) as usize],
+        last: 0,
+        listeners: Vec::with_capacity(plan.routes.len()),
+        access: Vec::new(),
+        pools: Vec::new(),
+        replaced: Vec::new(),
+        wanted: Vec::new(),
     };
     for route in &plan.routes {
-        let id = route_id(&mut image, plan, route)?;
-        let pool = backends(&mut image, plan, &links, id, route)?;
-        for address in &route.listen {
-            let listening = Listening {
-                route: id,
-                ..Listening::default()
-            };
-            image.listeners.insert(listener(*address, route), listening);
+        draft.route(route)?;
+    }
+    draft.close()
+}
+
+/// A plan on its way into the maps.
+struct Draft<'a> {
+    installed: &'a Image,
+    plan: &'a Plan,
+    links: Links<'a>,
+    hand: &'a Hand<'a>,
+    register: Option<Register<'a>>,
+    free: Option<Free>,
+    /// Our own address by network.
+    sources: BTreeMap<&'a str, Ipv4Addr>,
+    /// By route id: installed, and still planned.
+    laid: Vec<bool>,
+    /// The id of the route before this one.
+    last: u32,
+    listeners: Vec<(Listener<V4>, Listening)>,
+    access: Vec<((u32, Ipv4Net), bool)>,
+    pools: Vec<(u32, Option<Vec<u32>>)>,
+    replaced: Vec<Range<u32>>,
+    /// The backends of the route at hand: kept for its memory only.
+    wanted: Vec<Backend<V4>>,
+    changes: Changes,
+}
+
+impl<'a> Draft<'a> {
+    fn route(&mut self, route: &'a plan::Route) -> Result<(), Error> {
+        let id = self.route_id(&route.name)?;
+        self.listen(id, route);
+        self.guard(id, route);
+        let mut wanted = std::mem::take(&mut self.wanted);
+        self.backends(id, route, &mut wanted)?;
+        let pool = self.pool(id, &wanted)?;
+        let moves = self.enter(&pool, &mut wanted) || matches!(pool, Cow::Owned(_));
+        let before = self.installed.routes.get(&id);
+        let balance = runs::number(route.balance);
+        let run = match before.filter(|known| known.balance == balance) {
+            Some(known) if !moves && self.installed.laid => stretch(known),
+            _ => self.run(id, route, &pool, &wanted)?,
+        };
+        if let Cow::Owned(pool) = pool {
+            self.pools.push((id, Some(pool)));
         }
-        let switched = installed
-            .routes
-            .get(&id)
-            .map_or(0, |known| known.flags & Route::SWITCHED_OFF);
-        let mut flags = switched;
-        if route.enabled && switched == 0 {
+        let after = Route {
+            flags: self.flags(id, route, &wanted),
+            slot_first: run.start,
+            slot_count: run.end - run.start,
+            balance,
+            redispatches: route.redispatches,
+            connect_s: route.timeout.connect_s,
+        };
+        if let Some(before) = before.map(stretch).filter(|before| *before != run)
+            && !before.is_empty()
+        {
+            self.replaced.push(before);
+        }
+        if before != Some(&after) {
+            self.changes.routes.set.push((id, after));
+        }
+        self.wanted = wanted;
+        Ok(())
+    }
+
+    /// The id that goes with the route's name, or a new one.
+    fn route_id(&mut self, name: &str) -> Result<u32, Error> {
+        if name.len() > ROUTE_NAME_BYTES {
+            return Err(Error::NameTooLong {
+                name: name.to_owned(),
+                limit: ROUTE_NAME_BYTES,
+            });
+        }
+        let names = &self.installed.names;
+        // Ids are given in the plan's order: the next one is mostly right, and near in memory.
+        let next = self.last + 1;
+        let known = if names.get(&next).is_some_and(|known| known == name) {
+            Some(next)
+        } else {
+            names.id(name)
+        };
+        let id = match known {
+            Some(id) => id,
+            None => {
+                let register = self
+                    .register
+                    .get_or_insert_with(|| Register::of(self.installed));
+                let id = register.new_route(&self.plan.limits)?;
+                self.changes.names.set.push((id, name.to_owned()));
+                id
+            }
+        };
+        self.last = id;
+        if let Some(laid) = self.laid.get_mut(id as usize) {
+            *laid = true;
+        }
+        Ok(id)
+    }
+
+    fn listen(&mut self, id: u32, route: &plan::Route) {
+        for address in &route.listen {
+            let address = match address {
+                ListenAddress::Any => [0; 4],
+                ListenAddress::One(address) => address.octets(),
+            };
+            for offset in 0..route.ports {
+                let listener = Listener {
+                    address,
+                    port: route.port.saturating_add(offset).to_be_bytes(),
+                    protocol: route.protocol.number(),
+                    pad: 0,
+                };
+                let listening = Listening {
+                    route: id,
+                    port_offset: if route.shifts { offset } else { 0 },
+                    pad: 0,
+                };
+                self.listeners.push((listener, listening));
+            }
+        }
+    }
+
+    /// What is both allowed and denied is denied.
+    fn guard(&mut self, id: u32, route: &plan::Route) {
+        let plan::Access { allow, deny } = &route.access;
+        let allowed = allow.iter().map(|prefix| (prefix, true));
+        let denied = deny.iter().map(|prefix| (prefix, false));
+        for (prefix, allowed) in allowed.chain(denied) {
+            self.access.push(((id, prefix.trunc()), allowed));
+        }
+    }
+
+    /// The route's backends as the plan has them.
+    fn backends(
+        &mut self,
+        id: u32,
+        route: &'a plan::Route,
+        wanted: &mut Vec<Backend<V4>>,
+    ) -> Result<(), Error> {
+        wanted.clear();
+        if route.backends.is_empty() {
+            return Ok(());
+        }
+        let network = route.network.as_str();
+        let source = match self.sources.get(network) {
+            Some(known) => *known,
+            None => {
+                let found = ground::source(self.plan, &self.links, network, &route.name)?;
+                *self.sources.entry(network).or_insert(found)
+            }
+        };
+        wanted.extend(route.backends.iter().map(|backend| {
+            let address = backend.address.unwrap_or(source);
+            let flags = match (address == source, route.preserve) {
+                (true, _) => Backend::<V4>::SELF,
+                (false, true) => Backend::<V4>::PRESERVE,
+                (false, false) => 0,
+            };
+            Backend {
+                address: address.octets(),
+                source: source.octets(),
+                port: backend.port.to_be_bytes(),
+                flags,
+                route: id,
+                weight: backend.weight,
+                idle_s: route.timeout.idle_s.unwrap_or(0),
+            }
+        }));
+        Ok(())
+    }
+
+    /// The ids of these backends: as they are installed, if these are the same in the same order.
+    fn pool(&mut self, id: u32, wanted: &[Backend<V4>]) -> Result<Cow<'a, [u32]>, Error> {
+        let installed = self.installed;
+        let place = |backend: &Backend<V4>| (backend.route, backend.address, backend.port);
+        let same = |(id, wanted): (&u32, &Backend<V4>)| {
+            let known = installed.backends.get(id);
+            known.is_some_and(|known| place(known) == place(wanted))
+        };
+        let known = installed.pools.get(&id);
+        if let Some(pool) =
+            known.filter(|pool| pool.len() == wanted.len() && pool.iter().zip(wanted).all(same))
+        {
+            return Ok(Cow::Borrowed(pool));
+        }
+        let register = self.register.get_or_insert_with(|| Register::of(installed));
+        Ok(Cow::Owned(register.pool(id, wanted, &self.plan.limits)?))
+    }
+
+    /// Adds what was set by hand, and enters what is new or different; whether anything is.
+    fn enter(&mut self, pool: &[u32], wanted: &mut [Backend<V4>]) -> bool {
+        let before = self.changes.backends.set.len();
+        for (id, wanted) in pool.iter().zip(wanted) {
+            let known = self.installed.backends.get(id);
+            self.hand.hold(*id, known, wanted);
+            if known != Some(wanted) {
+                self.changes.backends.set.push((*id, *wanted));
+            }
+        }
+        self.changes.backends.set.len() != before
+    }
+
+    /// Where the run stands; one that is not installed is written to a free stretch.
+    fn run(
+        &mut self,
+        id: u32,
+        route: &plan::Route,
+        pool: &[u32],
+        backends: &[Backend<V4>],
+    ) -> Result<Range<u32>, Error> {
+        let weights: Vec<u16> = backends.iter().map(|backend| backend.weight).collect();
+        let most = turns::most(&weights);
+        let cycles = matches!(route.balance, Balance::Turns | Balance::Random);
+        if cycles && turns::length(&weights) > most {
+            return Err(Error::LongCycle {
+                route: route.name.clone(),
+                turns: turns::length(&weights),
+                most,
+            });
+        }
+        let run: Vec<u32> = runs::run(route.balance, backends)
+            .into_iter()
+            .map(|taker| pool[taker])
+            .collect();
+        if run.is_empty() {
+            return Ok(0..0);
+        }
+        if let Some(running) = self.installed.routes.get(&id)
+            && self.installed.run(running) == run
+        {
+            return Ok(stretch(running));
+        }
+        let free = self
+            .free
+            .get_or_insert_with(|| Free::of(self.installed, &self.plan.limits));
+        let place = free.take(run.len() as u32)?;
+        let slots = &self.installed.slots;
+        let written = place
+            .clone()
+            .zip(run)
+            .filter(|(index, backend)| slots.get(*index as usize).unwrap_or(&0) != backend);
+        self.changes.slots.extend(written);
+        Ok(place)
+    }
+
+    fn flags(&self, id: u32, route: &plan::Route, backends: &[Backend<V4>]) -> u32 {
+        let known = self.installed.routes.get(&id);
+        let mut flags = self.hand.switched(id, known);
+        if route.enabled && flags == 0 {
             flags |= Route::ENABLED;
         }
         // Also if it takes no turns here: a peer may have chosen us, and its live flows know no weights.
-        if pool
-            .iter()
-            .any(|id| image.backends[id].flags & Backend::<V4>::SELF != 0)
-        {
+        let is_self = |backend: &Backend<V4>| backend.flags & Backend::<V4>::SELF != 0;
+        if backends.iter().any(is_self) {
             flags |= Route::SELF_BACKEND;
         }
-        let run = run(&image, &pool);
-        let stretch = slots::place(installed, &mut image, id, &run, &plan.limits)?;
-        image.routes.insert(
-            id,
-            Route {
-                flags,
-                slot_first: stretch.start,
-                slot_count: run.len() as u32,
-                balance: Route::TURNS,
-                redispatches: route.redispatches,
-                connect_s: route.timeout.connect_s,
-            },
-        );
-        image.pools.insert(id, pool);
-    }
-    image.replaced = slots::replaced(installed, &image);
-    forget_names(&mut image);
-    Ok(image)
-}
-
-/// One cycle of a pool. Who is taken out by hand counts as weight 0.
-fn run(image: &Image, pool: &[u32]) -> Vec<u32> {
-    let share = |id: &u32| {
-        let backend = &image.backends[id];
-        let out = backend.flags & (Backend::<V4>::DRAIN | Backend::<V4>::MAINT) != 0;
-        if out { 0 } else { backend.weight }
-    };
-    let weights: Vec<u16> = pool.iter().map(share).collect();
-    turns::cycle(&weights)
-        .into_iter()
-        .map(|taker| pool[taker])
-        .collect()
-}
-
-/// A name is kept while a route or a backend, retired or not, has its id.
-pub(super) fn forget_names(image: &mut Image) {
-    let used: BTreeSet<u32> = image
-        .routes
-        .keys()
-        .copied()
-        .chain(image.backends.values().map(|backend| backend.route))
-        .collect();
-    image.names.retain(|id, _| used.contains(id));
-}
-
-/// The plan's networks and the links that carry them.
-fn links<'a>(plan: &'a Plan, host: &'a Host) -> Result<BTreeMap<&'a str, &'a Link>, Error> {
-    let find = |network: &'a plan::Network| match host.links.get(&network.interface) {
-        Some(link) => Ok((network.name.as_str(), link)),
-        None => Err(Error::NoInterface {
-            network: network.name.clone(),
-            interface: network.interface.clone(),
-            existing: host
-                .links
-                .keys()
-                .map(String::as_str)
-                .collect::<Vec<_>>()
-                .join(", "),
-        }),
-    };
-    plan.networks.iter().map(find).collect()
-}
-
-fn link<'a>(
-    links: &BTreeMap<&str, &'a Link>,
-    network: &str,
-    user: &str,
-) -> Result<&'a Link, Error> {
-    links
-        .get(network)
-        .copied()
-        .ok_or_else(|| Error::UnknownNetwork {
-            user: user.to_owned(),
-            network: network.to_owned(),
-        })
-}
-
-fn interface(link: &Link) -> Interface {
-    Interface {
-        flags: if link.carries_xdp { Interface::XDP } else { 0 },
-    }
-}
-
-/// The connected prefixes of inner networks. Entries that stay keep their order, so that writing from the front
-/// never leaves one of them out for a moment.
-fn networks(
-    installed: &Image,
-    plan: &Plan,
-    links: &BTreeMap<&str, &Link>,
-) -> Result<Vec<Network<V4>>, Error> {
-    let mut wanted = Vec::new();
-    for network in plan.networks.iter().filter(|network| network.inner) {
-        let link = link(links, &network.name, "the plan")?;
-        for prefix in &link.addresses {
-            let guarded = Network {
-                prefix: prefix.network().octets(),
-                mask: prefix.netmask().octets(),
-                interface: link.index,
-            };
-            if !wanted.contains(&guarded) {
-                wanted.push(guarded);
-            }
+        let plan::Access { allow, deny } = &route.access;
+        if !(allow.is_empty() && deny.is_empty()) {
+            flags |= Route::GUARDED;
         }
-    }
-    if wanted.len() > limits::NETWORKS as usize {
-        let key = "the number of prefixes on inner networks is fixed";
-        return Err(Error::Full {
-            table: "NETWORKS",
-            limit: limits::NETWORKS,
-            key,
-        });
-    }
-    let mut networks = installed.networks.clone();
-    networks.retain(|network| wanted.contains(network));
-    wanted.retain(|network| !networks.contains(network));
-    networks.append(&mut wanted);
-    Ok(networks)
-}
-
-/// Own addresses of every interface; those of managed ones are what `*` stands for.
-fn addresses(
-    plan: &Plan,
-    host: &Host,
-    links: &BTreeMap<&str, &Link>,
-) -> Result<BTreeMap<V4, Address>, Error> {
-    let mut addresses = BTreeMap::new();
-    for peer in &plan.peers {
-        let interface = link(links, &peer.network, &peer.name)?.index;
-        addresses.insert(
-            peer.address.octets(),
-            Address {
-                flags: Address::PEER,
-                interface,
-            },
-        );
-    }
-    let managed: BTreeSet<u32> = links.values().map(|link| link.index).collect();
-    // Managed links last: an address that two links hold counts as the managed one's.
-    let mut holders: Vec<&Link> = host.links.values().collect();
-    holders.sort_by_key(|link| (managed.contains(&link.index), link.index));
-    for link in holders {
-        for held in &link.addresses {
-            let listens = managed.contains(&link.index) && !held.addr().is_loopback();
-            let flags = Address::OWN | if listens { Address::LISTEN } else { 0 };
-            addresses.insert(
-                held.addr().octets(),
-                Address {
-                    flags,
-                    interface: link.index,
-                },
-            );
+        if !allow.is_empty() {
+            flags |= Route::DENIES_REST;
         }
+        flags
     }
-    Ok(addresses)
-}
 
-fn listener(address: ListenAddress, route: &plan::Route) -> Listener<V4> {
-    Listener {
-        address: match address {
-            ListenAddress::Any => [0; 4],
-            ListenAddress::One(address) => address.octets(),
-        },
-        port: route.port.to_be_bytes(),
-        protocol: route.protocol.number(),
-        pad: 0,
-    }
-}
-
-/// The id that goes with the route's name, or the lowest that no route and no retired backend has.
-fn route_id(image: &mut Image, plan: &Plan, route: &plan::Route) -> Result<u32, Error> {
-    if route.name.len() > ROUTE_NAME_BYTES {
-        return Err(Error::NameTooLong {
-            name: route.name.clone(),
-            limit: ROUTE_NAME_BYTES,
-        });
-    }
-    if let Some(id) = image.route_id(&route.name) {
-        return Ok(id);
-    }
-    let referred: BTreeSet<u32> = image
-        .backends
-        .values()
-        .map(|backend| backend.route)
-        .collect();
-    let id = (1..=plan.limits.routes)
-        .find(|id| !image.names.contains_key(id) && !referred.contains(id))
-        .ok_or(Error::Full {
-            table: "ROUTES",
-            limit: plan.limits.routes,
-            key: "gwpool.limits.routes",
-        })?;
-    image.names.insert(id, route.name.clone());
-    Ok(id)
-}
-
-/// Enters the route's backends; the result is their ids, in the plan's order.
-fn backends(
-    image: &mut Image,
-    plan: &Plan,
-    links: &BTreeMap<&str, &Link>,
-    route_id: u32,
-    route: &plan::Route,
-) -> Result<Vec<u32>, Error> {
-    if route.backends.is_empty() {
-        return Ok(Vec::new());
-    }
-    let source = source(plan, links, &route.network, &route.name)?;
-    let mut pool: Vec<u32> = Vec::new();
-    for backend in &route.backends {
-        let wanted = Backend {
-            address: backend.address.unwrap_or(source).octets(),
-            source: source.octets(),
-            port: backend.port.to_be_bytes(),
-            flags: if backend.address.is_none_or(|address| address == source) {
-                Backend::<V4>::SELF
+    /// What the plan no longer has goes, and the maps that are compared whole are.
+    fn close(mut self) -> Result<Difference, Error> {
+        let limits = &self.plan.limits;
+        let fits = |entries: usize, table, limit, key| {
+            if entries > limit as usize {
+                Err(Error::Full { table, limit, key })
             } else {
-                0
-            },
-            route: route_id,
-            weight: backend.weight,
-            idle_s: route.timeout.idle_s.unwrap_or(0),
+                Ok(())
+            }
         };
-        let id = backend_id(image, plan, &wanted, &pool)?;
-        let mut wanted = wanted;
-        if let Some(known) = image.backends.get(&id) {
-            let kept = Backend::<V4>::DRAIN | Backend::<V4>::MAINT | Backend::<V4>::WEIGHED;
-            wanted.flags |= known.flags & kept;
-            if known.flags & Backend::<V4>::WEIGHED != 0 {
-                wanted.weight = known.weight;
+        fits(
+            self.listeners.len(),
+            "LISTENERS",
+            limits.listeners,
+            "gwpool.limits.listeners",
+        )?;
+        fits(
+            self.access.len(),
+            "ACCESS",
+            limits.access,
+            "gwpool.limits.access",
+        )?;
+        self.changes.listeners = Entries::between(&self.installed.listeners, self.listeners);
+        self.changes.access = Entries::between(&self.installed.access, self.access);
+        let laid = self.laid;
+        let is_gone = |id: &u32| !laid.get(*id as usize).unwrap_or(&false);
+        for (id, route) in self.installed.routes.iter().filter(|(id, _)| is_gone(id)) {
+            self.changes.routes.gone.push(*id);
+            if route.slot_count != 0 {
+                self.replaced.push(stretch(route));
             }
         }
-        image.backends.insert(id, wanted);
-        pool.push(id);
-    }
-    Ok(pool)
-}
-
-/// The id of the same backend, or the lowest free one.
-fn backend_id(
-    image: &Image,
-    plan: &Plan,
-    wanted: &Backend<V4>,
-    taken: &[u32],
-) -> Result<u32, Error> {
-    let same = |other: &Backend<V4>| {
-        (other.route, other.address, other.port) == (wanted.route, wanted.address, wanted.port)
-    };
-    let known = image
-        .backends
-        .iter()
-        .find(|(id, other)| same(other) && !taken.contains(id));
-    if let Some((id, _)) = known {
-        return Ok(*id);
-    }
-    let limit = plan.limits.backends.min(limits::BACKENDS_MAX - 1);
-    (1..=limit)
-        .find(|id| !image.backends.contains_key(id))
-        .ok_or(Error::Full {
-            table: "BACKENDS",
-            limit,
-            key: "gwpool.limits.backends",
+        let pools = self.installed.pools.keys().copied();
+        self.pools
+            .extend(pools.filter(is_gone).map(|id| (id, None)));
+        let unlaid: BTreeSet<u32> = self
+            .installed
+            .names
+            .keys()
+            .copied()
+            .filter(is_gone)
+            .collect();
+        self.changes.names.gone = nameless(self.installed, unlaid, |_| true);
+        Ok(Difference {
+            writes: self.changes.ordered(),
+            pools: self.pools,
+            replaced: (!self.replaced.is_empty()).then_some(self.replaced),
+            lays: true,
         })
+    }
 }
 
-/// Our own address on a destination network: what full NAT gives as source, and where we are as backend.
-fn source(
-    plan: &Plan,
-    links: &BTreeMap<&str, &Link>,
-    network: &str,
-    user: &str,
-) -> Result<Ipv4Addr, Error> {
-    let link = link(links, network, user)?;
-    let declared = plan.networks.iter().find(|known| known.name == network);
-    let declared = declared.ok_or_else(|| Error::UnknownNetwork {
-        user: user.to_owned(),
-        network: network.to_owned(),
-    })?;
-    let (network, interface) = (declared.name.clone(), declared.interface.clone());
-    match (declared.address, link.addresses.first()) {
-        (_, None) => Err(Error::NoAddress { network, interface }),
-        (None, Some(first)) => Ok(first.addr()),
-        (Some(wanted), _) if link.addresses.iter().any(|held| held.addr() == wanted) => Ok(wanted),
-        (Some(wanted), _) => {
-            let held = link
-                .addresses
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join(", ");
-            Err(Error::AddressNotHeld {
-                network,
-                interface,
-                wanted,
-                held,
-            })
+/// Those of these routes whose name nobody needs: a name is kept while a backend that `stays` has its route's id.
+pub(super) fn nameless(
+    installed: &Image,
+    mut routes: BTreeSet<u32>,
+    stays: impl Fn(u32) -> bool,
+) -> Vec<u32> {
+    if !routes.is_empty() {
+        for (id, backend) in installed.backends.iter() {
+            if routes.contains(&backend.route) && stays(*id) {
+                routes.remove(&backend.route);
+            }
         }
     }
+    routes.into_iter().collect()
 }
 
 #[cfg(test)]

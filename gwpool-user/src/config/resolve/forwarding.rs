@@ -84,7 +84,7 @@ impl<'a> Resolving<'a> {
         let mut backends: Vec<Backend> = placed.into_iter().map(|(backend, _)| backend).collect();
         let weights = &words.weights;
         weights.give(&words.name, &mut backends, own, &unplaced, self.findings);
-        if words.balance == Balance::Turns {
+        if matches!(words.balance, Balance::Turns | Balance::Random) {
             weights.refuse_long_cycle(&words.name, &backends, self.findings);
         }
         Route {

@@ -2,10 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "a test may end by panic")]
 
 use super::*;
+use crate::plan::MapWrite;
 use crate::plan::plan::Backend;
 use crate::plan::world::{INNER, OUTER, apply, host, inner, installed, plan, route, step};
 use gwpool_common::net::Address;
 use gwpool_common::route;
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 fn id_of(image: &Image, route: &str, address: Ipv4Addr) -> u32 {

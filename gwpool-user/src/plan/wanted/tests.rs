@@ -6,7 +6,10 @@ use crate::plan::diff::{reap, retired};
 use crate::plan::turns::WEIGHT_MAX;
 use crate::plan::world::{INNER, adopted, apply, host, inner, installed, plan, step};
 use crate::plan::{Image, MapWrite, diff};
+use gwpool_common::net::Address;
 use gwpool_common::route;
+
+mod words;
 
 #[test]
 fn star_stands_for_managed_interfaces_only() {
@@ -39,10 +42,7 @@ fn settings_follow_the_tick_and_the_local_port_range() {
     assert_eq!(settings.epoch, 1);
     for (hz, shift, ticks) in [(100, 7, 800), (300, 9, 600), (1000, 10, 1000)] {
         let host = Host { hz, ..host() };
-        let settings = diff(&Image::default(), &plan(), &host)
-            .unwrap()
-            .wanted
-            .settings;
+        let settings = laid(&Image::default(), &host).settings;
         assert_eq!(
             (settings.tick_shift, settings.ticks_per_1024_s),
             (shift, ticks),
@@ -56,7 +56,7 @@ fn the_seed_of_the_port_search_and_the_epoch_are_kept() {
     let mut before = installed();
     before.settings.port_seed = 7;
     before.settings.epoch = 5;
-    let settings = |host: &Host| diff(&before, &plan(), host).unwrap().wanted.settings;
+    let settings = |host: &Host| laid(&before, host).settings;
     let with = |epoch| {
         settings(&Host {
             port_seed: 99,
@@ -104,6 +104,11 @@ fn what_the_host_lacks_is_said_with_what_it_has() {
     assert!(routes.contains("gwpool.limits.routes"), "{routes}");
     let backends = error(|plan, _| plan.limits.backends = 5);
     assert!(backends.contains("gwpool.limits.backends"), "{backends}");
+}
+
+/// The plan laid on this host.
+fn laid(installed: &Image, host: &Host) -> Image {
+    apply(installed, &diff(installed, &plan(), host).unwrap())
 }
 
 /// The plan with these weights on its first route.
@@ -200,7 +205,7 @@ fn cycles_up_to_the_limit_always_find_room_beside_what_runs() {
             }
             route.backends[index].weight = odd;
         }
-        image = diff(&image, &plan, &host()).unwrap().wanted;
+        image.follow(diff(&image, &plan, &host()).unwrap());
         let running: u32 = image.routes.values().map(|route| route.slot_count).sum();
         assert!(running as usize <= most, "{running} of {most}");
     }

@@ -1,0 +1,40 @@
+//! `bench`: what things cost, in tables. `cargo xtask bench` builds what it needs, optimised, and then becomes it.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use gwpool_harness::bed;
+use gwpool_harness::scale::{Figures, Size};
+
+#[derive(Parser)]
+#[command(name = "bench", about = "What things cost, in tables")]
+struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Many routes: laying them, changing one, taking them over, and what a packet costs then
+    Scale {
+        /// Routes
+        #[arg(long, default_value_t = 10_000)]
+        routes: usize,
+        /// Backends of each
+        #[arg(long, default_value_t = 10)]
+        backends: usize,
+        /// How often everything is measured
+        #[arg(long, default_value_t = 7)]
+        rounds: usize,
+    },
+}
+
+fn main() -> Result<()> {
+    let Verb::Scale {
+        routes,
+        backends,
+        rounds,
+    } = Command::parse().verb;
+    bed::build()?;
+    print!("{}", Figures::measure(Size { routes, backends }, rounds)?);
+    Ok(())
+}
