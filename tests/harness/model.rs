@@ -194,8 +194,8 @@ impl World<Ipv4> for Model {
     }
 
     fn access(&self, client: &Access<V4>, otherwise: u32) -> u32 {
-        let _ = client;
-        otherwise
+        let said = self.image.access(client.route, client.prefix.into());
+        said.map_or(otherwise, u32::from)
     }
 
     fn load(&self, backend: u32) -> Load {
