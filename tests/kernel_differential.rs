@@ -6,13 +6,16 @@ use gwpool_harness::subject::{Hook, Subject};
 use gwpool_harness::{bed, kernel, subject};
 
 /// A world, its host's ephemeral ports (few left: collisions and exhaustion happen), a hook and a seed.
-const SEEDS: [(&str, (u16, u16), Hook, u64); 6] = [
+const SEEDS: [(&str, (u16, u16), Hook, u64); 9] = [
     ("seed", (32768, 60999), Hook::Xdp, 1),
     ("seed", (32768, 60999), Hook::Tc, 2),
     ("remote", (32768, 60999), Hook::Xdp, 3),
     ("remote", (32768, 60999), Hook::Tc, 4),
     ("remote", (1024, 65531), Hook::Xdp, 5),
     ("remote", (1024, 65531), Hook::Tc, 6),
+    ("balance", (32768, 60999), Hook::Xdp, 7),
+    ("balance", (1024, 65531), Hook::Tc, 8),
+    ("share", (32768, 60999), Hook::Tc, 9),
 ];
 const PACKETS: usize = 2_000;
 /// Flows that the established tier holds: it fills up.

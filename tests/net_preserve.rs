@@ -31,11 +31,7 @@ fn backends_see_the_client(datapath: Datapath) -> Result<()> {
             assert_eq!(theirs.count(), 10, "{} at {port}", host.name);
         }
         for answer in answers {
-            assert_eq!(
-                answer.seen.ip(),
-                IpAddr::from(CLIENT),
-                "at {port}"
-            );
+            assert_eq!(answer.seen.ip(), IpAddr::from(CLIENT), "at {port}");
         }
         let load = Load {
             bytes: 20_000_000,

@@ -34,7 +34,7 @@ const fn mutant(
 }
 
 /// All that are tried; the first changes nothing, and nobody may object to it.
-pub const ALL: [Mutant; 21] = [
+pub const ALL: [Mutant; 25] = [
     mutant(
         "nothing",
         "lib.rs",
@@ -149,6 +149,30 @@ pub const ALL: [Mutant; 21] = [
         "ports.rs",
         "self.place = place + self.stride",
         "self.place = place",
+    ),
+    mutant(
+        "nobody is denied",
+        "admission.rs",
+        "world.access(&client, rest) == 0",
+        "world.access(&client, rest) > 1",
+    ),
+    mutant(
+        "a share is one too many",
+        "admission.rs",
+        "source.flows() >= settings.flows_per_source",
+        "source.flows() > settings.flows_per_source",
+    ),
+    mutant(
+        "a closed flow still loads its backend",
+        "lifetime.rs",
+        "if closed(flow.flags | marks, other) &&",
+        "if false && closed(flow.flags | marks, other) &&",
+    ),
+    mutant(
+        "a preserved answer is none of ours",
+        "classify.rs",
+        "Settings::PRESERVES != 0",
+        "Settings::PRESERVES > 1",
     ),
     mutant(
         "box sources from anywhere",

@@ -218,7 +218,9 @@ fn blue(random: &mut Random, ingress: Hook) -> (Hook, u32, String) {
         "10.9.0.1",
     ]);
     let destination = random.one(&["10.9.0.1", "10.9.0.1", "192.168.1.1", "10.9.0.55"]);
-    let port = random.one(&[80, 81, 82, 53, 8443, 30443, 30080, 30085, 22]);
+    let port = random.one(&[
+        80, 81, 82, 83, 84, 85, 86, 53, 8000, 8005, 8443, 30443, 30080, 30085, 22,
+    ]);
     let client = random.one(&[2000, 2001, 2002, 40000, 40001, 65000]);
     let interface = if random.below(4) == 0 {
         BOX_NETWORK
