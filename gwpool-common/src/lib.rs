@@ -5,6 +5,7 @@
 //! There is no behaviour here beyond names and constants: the pipeline is `gwpool-ebpf`, the daemon `gwpool-user`.
 #![cfg_attr(not(feature = "user"), no_std)]
 
+pub mod answers;
 pub mod flow;
 pub mod fragment;
 pub mod limits;

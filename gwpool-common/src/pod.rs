@@ -2,6 +2,7 @@
 //!
 //! The padding claim is checked here: a type whose size is not the sum of its fields does not compile.
 
+use crate::answers::Answers;
 use crate::flow::{Embryo, Flow, FlowKey};
 use crate::fragment::{First, Fragmented};
 use crate::limits::Settings;
@@ -34,5 +35,6 @@ pod! {
     Counters = 48;
     Fragmented<V4> = 12;
     First = 8;
+    Answers = 24;
     Settings = 60;
 }

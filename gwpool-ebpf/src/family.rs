@@ -51,6 +51,8 @@ pub struct Network<A> {
 
 /// An address family.
 pub trait Family {
+    /// Bytes of a header without options.
+    const HEADER: usize;
     /// The number of the family's ICMP in its protocol field.
     const ICMP: u8;
     /// An address, network order.
@@ -61,6 +63,10 @@ pub trait Family {
     /// # Errors
     /// [`Reason::Truncated`] or [`Reason::Malformed`].
     fn read<P: Packet>(packet: &mut P) -> Result<Network<Self::Address>, Reason>;
+
+    /// What `read` has said of this packet; protocol 0 where it has not. (In a `Result` the offsets share their place
+    /// with the error, half and half; where that is not taken apart the verifier no longer knows their bounds.)
+    fn again<P: Packet>(packet: &mut P) -> Network<Self::Address>;
 
     /// Reads the header at `at` of a packet that an ICMP error quotes, which may end soon after it.
     ///
@@ -78,6 +84,21 @@ pub trait Family {
         ends: (Self::Address, Self::Address),
         address_delta: u16,
         hop: bool,
+    ) -> Result<(), Reason>;
+
+    /// The header's own checksum holds (RFC 1812 5.2.2).
+    fn sound<P: Packet>(packet: &mut P, network: &Network<Self::Address>) -> bool;
+
+    /// Writes a header of a packet made here: it ends at `l4`, options blanked, and `payload` bytes follow.
+    ///
+    /// # Errors
+    /// [`Reason::Truncated`], where the frame has no room for it.
+    fn compose<P: Packet>(
+        packet: &mut P,
+        l4: usize,
+        ends: (Self::Address, Self::Address),
+        protocol: u8,
+        payload: usize,
     ) -> Result<(), Reason>;
 
     /// The address's share of a one's complement sum.
@@ -98,7 +119,7 @@ pub struct Ipv4;
 
 /// The IPv4 header without options (RFC 791 3.1).
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Ipv4Header {
     version_ihl: u8,
     tos: u8,
@@ -117,17 +138,43 @@ plain!(Ipv4Header = 20);
 const MORE: u16 = 0x2000;
 /// Fragment offset (RFC 791 3.1).
 const OFFSET: u16 = 0x1fff;
+/// Four bytes of a header.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Word([u8; 4]);
+plain!(Word = 4);
+
+impl Word {
+    #[inline(always)]
+    fn sum(self) -> u32 {
+        let [a, b, c, d] = self.0;
+        checksum::word([a, b]) + checksum::word([c, d])
+    }
+}
+
+/// Four-byte words of the longest header.
+const WORDS_MAX: usize = 15;
+/// The option that says nothing (RFC 791 3.1).
+const NO_OPERATION: u8 = 1;
+/// Precedence "internetwork control", for what a router says of itself (RFC 1812 4.3.2.5).
+const CONTROL: u8 = 0xc0;
+/// The flag of that name.
+const DONT_FRAGMENT: u16 = 0x4000;
 
 impl Ipv4Header {
     /// What the header at `at` says by itself.
     #[inline(always)]
     fn network(&self, at: usize) -> Result<Network<V4>, Reason> {
-        // The mask is what lets the verifier bound every later access: 0..=60.
-        let header_length = ((self.version_ihl as usize) << 2) & 0x3c;
-        if self.version_ihl >> 4 != 4 || header_length < size_of::<Ipv4Header>() {
+        let network = self.says(at);
+        if self.version_ihl >> 4 != 4 || network.l4 - at < size_of::<Ipv4Header>() {
             return Err(Reason::Malformed);
         }
-        Ok(Network {
+        Ok(network)
+    }
+
+    #[inline(always)]
+    fn says(&self, at: usize) -> Network<V4> {
+        Network {
             source: self.source,
             destination: self.destination,
             protocol: self.protocol,
@@ -139,13 +186,15 @@ impl Ipv4Header {
                 _ => Part::Later,
             },
             id: self.id,
-            l4: at + header_length,
+            // The mask is what lets the verifier bound every later access: 0..=60.
+            l4: at + (((self.version_ihl as usize) << 2) & 0x3c),
             total: u16::from_be_bytes(self.total) as u32,
-        })
+        }
     }
 }
 
 impl Family for Ipv4 {
+    const HEADER: usize = size_of::<Ipv4Header>();
     const ICMP: u8 = 1;
     type Address = V4;
 
@@ -164,6 +213,19 @@ impl Family for Ipv4 {
             return Err(Reason::Malformed);
         }
         Ok(network)
+    }
+
+    #[inline(always)]
+    fn again<P: Packet>(packet: &mut P) -> Network<V4> {
+        let mut header = Ipv4Header::default();
+        if let Ok(read) = packet.at::<Ipv4Header>(L3) {
+            header = *read;
+        }
+        let mut network = header.says(L3);
+        if network.total == 0 {
+            network.total = (packet.length() - L3) as u32;
+        }
+        network
     }
 
     #[inline(always)]
@@ -190,6 +252,60 @@ impl Family for Ipv4 {
             delta = checksum::add(delta, checksum::delta(before, after));
         }
         header.check = checksum::patch(u16::from_ne_bytes(header.check), delta).to_ne_bytes();
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn sound<P: Packet>(packet: &mut P, network: &Network<V4>) -> bool {
+        let mut sum = 0;
+        let mut word = 0;
+        while word < WORDS_MAX && L3 + 4 * word < network.l4 {
+            let Ok(two) = packet.at::<Word>(L3 + 4 * word) else {
+                return false;
+            };
+            sum += two.sum();
+            word += 1;
+        }
+        checksum::fold(sum) == 0xffff
+    }
+
+    #[inline(always)]
+    fn compose<P: Packet>(
+        packet: &mut P,
+        l4: usize,
+        ends: (V4, V4),
+        protocol: u8,
+        payload: usize,
+    ) -> Result<(), Reason> {
+        let mut sum = 0;
+        let mut word = size_of::<Ipv4Header>() / 4;
+        while word < WORDS_MAX && L3 + 4 * word < l4 {
+            *packet.at::<Word>(L3 + 4 * word)? = Word([NO_OPERATION; 4]);
+            sum += Word([NO_OPERATION; 4]).sum();
+            word += 1;
+        }
+        let (length, total) = (l4 - L3, (l4 - L3 + payload) as u16);
+        let header = packet.at::<Ipv4Header>(L3)?;
+        *header = Ipv4Header {
+            version_ihl: 0x40 | (length / 4) as u8,
+            tos: if protocol == Self::ICMP { CONTROL } else { 0 },
+            total: total.to_be_bytes(),
+            // Never a fragment, so the identification says nothing (RFC 6864 4.1).
+            id: [0; 2],
+            fragment: DONT_FRAGMENT.to_be_bytes(),
+            ttl: 64,
+            protocol,
+            check: [0; 2],
+            source: ends.0,
+            destination: ends.1,
+        };
+        sum += checksum::word([header.version_ihl, header.tos])
+            + checksum::word(header.total)
+            + checksum::word(header.fragment)
+            + checksum::word([header.ttl, header.protocol])
+            + Self::sum(ends.0)
+            + Self::sum(ends.1);
+        header.check = (!checksum::fold(sum)).to_ne_bytes();
         Ok(())
     }
 

@@ -81,6 +81,7 @@ fn by<A: Copy>(network: &Network<A>, first: &First) -> Result<Parsed<A>, Reason>
             },
             l4: network.l4,
             total: network.total,
+            largest: network.total,
             ttl: network.ttl,
             tos: network.tos,
             flags: 0,

@@ -18,20 +18,32 @@ use gwpool_common::reason::Reason;
 /// The part of ICMP's header that errors share.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Header {
-    kind: u8,
-    code: u8,
-    check: [u8; 2],
-    unused: [u8; 2],
-    mtu: [u8; 2],
+pub struct Header {
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// Checksum over the message.
+    pub check: [u8; 2],
+    /// Zero.
+    pub unused: [u8; 2],
+    /// "Fragmentation needed": the next hop's MTU (RFC 1191 4).
+    pub mtu: [u8; 2],
 }
 plain!(Header = 8);
 
 /// The types that are errors: unreachable, source quench, time exceeded, parameter problem (RFC 792).
-const UNREACHABLE: u8 = 3;
-const ERRORS: [u8; 4] = [UNREACHABLE, 4, 11, 12];
+const ERRORS: [u8; 4] = [UNREACHABLE, 4, TIME_EXCEEDED, 12];
+/// Destination unreachable.
+pub const UNREACHABLE: u8 = 3;
+/// Time exceeded; code 0: in transit.
+pub const TIME_EXCEEDED: u8 = 11;
+/// The code of an unreachable that says "nobody there".
+pub const PORT: u8 = 3;
 /// The code of an unreachable that says "fragmentation needed" (RFC 1191 4).
-const FRAGMENTATION_NEEDED: u8 = 4;
+pub const FRAGMENTATION_NEEDED: u8 = 4;
+/// The code of an unreachable that says "forbidden by the administration" (RFC 1812 5.2.7.1).
+pub const PROHIBITED: u8 = 13;
 /// A path MTU below this is no router's honest word: IPv4's smallest reassembly buffer (RFC 791 3.2).
 const MTU_MIN: u16 = 576;
 
@@ -171,7 +183,7 @@ fn quote<F: Family, P: Packet>(
 
 /// The flow under `key`, in either tier.
 #[inline(always)]
-fn flow<F: Family, W: World<F>>(
+pub fn flow<F: Family, W: World<F>>(
     world: &mut W,
     key: &FlowKey<F::Address>,
 ) -> Option<Flow<F::Address>> {

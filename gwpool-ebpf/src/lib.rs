@@ -11,6 +11,7 @@
 #![cfg_attr(target_arch = "bpf", no_std)]
 
 pub mod admission;
+pub mod answer;
 pub mod checksum;
 pub mod classify;
 pub mod family;
@@ -50,6 +51,8 @@ pub enum Verdict<A> {
     Deliver(Reason),
     /// Untouched and uncounted: a flow is opened for it, then it is walked again, see [`opening`].
     Opens,
+    /// Untouched: [`answer::make`] makes an answer of it, which leaves by the interface it came in by (TC only).
+    Answer(Reason, answer::Word),
     /// Untouched and uncounted: TC beside us walks it again and finishes (XDP only).
     Unfinished,
 }
@@ -64,7 +67,14 @@ pub fn ingress<P: Packet, W: World<Ipv4>>(
     world: &mut W,
 ) -> Result<Verdict<V4>, Reason> {
     ethertype(packet)?;
-    forward::<Ipv4, P, W>(packet, world)
+    match forward::<Ipv4, P, W>(packet, world) {
+        Err(reason) => match answer::due::<Ipv4, W>(world, reason) {
+            Some(word) if world.resolves() => Ok(Verdict::Answer(reason, word)),
+            Some(_) => Ok(Verdict::Unfinished),
+            None => Err(reason),
+        },
+        verdict => verdict,
+    }
 }
 
 /// A frame the local stack sends by a managed interface: if it is this host's answer as backend, its client sees it
@@ -113,7 +123,7 @@ fn forward<F: Family, P: Packet, W: World<F>>(
         return Err(Reason::BackendRefused);
     }
     let segments = packet.segments();
-    let way = next_hop::way(world, &parsed, &mut found, segments)?;
+    let way = next_hop::way(world, &parsed, &mut found)?;
     found.settle(world);
     if !world.resolves() && !sendable(&way) {
         return Ok(Verdict::Unfinished);

@@ -22,7 +22,6 @@ pub fn way<F: Family, W: World<F>>(
     world: &mut W,
     parsed: &Parsed<F::Address>,
     found: &mut Found<F, W>,
-    segments: u32,
 ) -> Result<Way<F::Address>, Reason> {
     let epoch = world.settings().epoch;
     let known = if found.fresh() {
@@ -34,13 +33,13 @@ pub fn way<F: Family, W: World<F>>(
         && found.flow.next_hop != 0
         && hop.epoch == epoch
     {
-        return if segments == 1 && parsed.total > hop.mtu as u32 {
-            Err(Reason::TooBig)
-        } else {
-            Ok(Way::Known(hop))
-        };
+        if parsed.largest > hop.mtu as u32 {
+            world.limit(hop.mtu);
+            return Err(Reason::TooBig);
+        }
+        return Ok(Way::Known(hop));
     }
-    ask(world, parsed, found, segments, epoch)
+    ask(world, parsed, found, epoch)
 }
 
 /// Asks the kernel's routing and remembers the answer in the flow.
@@ -49,7 +48,6 @@ fn ask<F: Family, W: World<F>>(
     world: &mut W,
     parsed: &Parsed<F::Address>,
     found: &mut Found<F, W>,
-    segments: u32,
     epoch: u32,
 ) -> Result<Way<F::Address>, Reason> {
     let rewrite = &found.flow.rewrite;
@@ -60,11 +58,7 @@ fn ask<F: Family, W: World<F>>(
         destination_port: rewrite.destination_port,
         protocol: parsed.key.protocol,
         tos: parsed.tos,
-        length: if segments == 1 {
-            parsed.total as u16
-        } else {
-            1
-        },
+        length: parsed.largest as u16,
     })?;
     found.flow.next_hop = match way {
         Way::Known(mut hop) => {

@@ -48,6 +48,14 @@ pub trait Packet {
     /// Copies the whole frame, if it is one of at most so many bytes.
     fn copy(&mut self, into: &mut [u8; limits::HELD_FRAME_BYTES]) -> bool;
 
+    /// Bytes of the largest IP packet on the wire that this one of `total` bytes stands for; each has `headers` bytes of
+    /// IP and transport header.
+    #[inline(always)]
+    fn largest(&self, headers: u32, total: u32) -> u32 {
+        let _ = headers;
+        total
+    }
+
     /// Tagged, though the tag is not in the bytes: the NIC has taken it off.
     fn tagged(&self) -> bool;
 
@@ -70,6 +78,36 @@ pub trait Packet {
         field.0 = sum.to_ne_bytes();
         Ok(())
     }
+
+    /// The TCP or UDP checksum at `offset`, which reads `field`, is not finished: whoever sends the frame finishes it, or whoever receives it
+    /// does without.
+    ///
+    /// # Errors
+    /// As `patch`.
+    fn partial(&mut self, offset: usize, field: [u8; 2]) -> Result<bool, Reason>;
+
+    /// Ends the frame after `bytes`, which it has; it is one packet then, whatever it stood for.
+    ///
+    /// # Errors
+    /// [`Reason::RewriteFailed`] where the kernel refused.
+    fn cut(&mut self, bytes: usize) -> Result<(), Reason>;
+
+    /// Makes room for `bytes` zeros behind the Ethernet header.
+    ///
+    /// # Errors
+    /// As `cut`.
+    fn insert(&mut self, bytes: usize) -> Result<(), Reason>;
+
+    /// Writes `value`; a sum that the NIC has counted over the frame follows. Whoever writes what sums to the same as
+    /// before need not.
+    ///
+    /// # Errors
+    /// As `patch`.
+    #[inline(always)]
+    fn put<T: Plain>(&mut self, offset: usize, value: &T) -> Result<(), Reason> {
+        *self.at::<T>(offset)? = *value;
+        Ok(())
+    }
 }
 
 /// A checksum field, memory order.
@@ -80,7 +118,23 @@ crate::plain!(Sum = 2);
 
 /// A frame in a buffer: the pipeline on the host.
 #[cfg(not(target_arch = "bpf"))]
-pub struct Frame<'a>(pub &'a mut [u8]);
+pub struct Frame<'a> {
+    /// Its bytes.
+    pub bytes: &'a mut Vec<u8>,
+    /// Its TCP or UDP checksum is left to whoever sends it.
+    pub partial: bool,
+}
+
+#[cfg(not(target_arch = "bpf"))]
+impl<'a> Frame<'a> {
+    /// The frame in `bytes`, its checksums finished.
+    pub fn new(bytes: &'a mut Vec<u8>) -> Frame<'a> {
+        Frame {
+            bytes,
+            partial: false,
+        }
+    }
+}
 
 #[cfg(not(target_arch = "bpf"))]
 impl Packet for Frame<'_> {
@@ -88,13 +142,13 @@ impl Packet for Frame<'_> {
         let end = offset
             .checked_add(size_of::<T>())
             .ok_or(Reason::Truncated)?;
-        let bytes = self.0.get_mut(offset..end).ok_or(Reason::Truncated)?;
+        let bytes = self.bytes.get_mut(offset..end).ok_or(Reason::Truncated)?;
         // SAFETY: `bytes` is as long as `T`, which has alignment 1 and takes every bit pattern (`Plain`).
         Ok(unsafe { &mut *bytes.as_mut_ptr().cast::<T>() })
     }
 
     fn length(&self) -> usize {
-        self.0.len()
+        self.bytes.len()
     }
 
     fn segments(&self) -> u32 {
@@ -102,14 +156,30 @@ impl Packet for Frame<'_> {
     }
 
     fn copy(&mut self, into: &mut [u8; limits::HELD_FRAME_BYTES]) -> bool {
-        let Some(place) = into.get_mut(..self.0.len()) else {
+        let Some(place) = into.get_mut(..self.bytes.len()) else {
             return false;
         };
-        place.copy_from_slice(self.0);
+        place.copy_from_slice(self.bytes);
         true
     }
 
     fn tagged(&self) -> bool {
         false
+    }
+
+    fn partial(&mut self, _: usize, _: [u8; 2]) -> Result<bool, Reason> {
+        Ok(self.partial)
+    }
+
+    fn cut(&mut self, bytes: usize) -> Result<(), Reason> {
+        self.bytes.truncate(bytes);
+        Ok(())
+    }
+
+    fn insert(&mut self, bytes: usize) -> Result<(), Reason> {
+        let place = crate::family::L3;
+        let room = std::iter::repeat_n(0, bytes);
+        self.bytes.splice(place..place, room);
+        Ok(())
     }
 }

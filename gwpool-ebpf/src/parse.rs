@@ -1,5 +1,6 @@
 //! First stage: from bytes to the few facts the rest of the walk asks for, or the reason why this packet is not ours.
 
+use crate::checksum;
 use crate::family::{Family, Network, Part};
 use crate::packet::Packet;
 use crate::plain;
@@ -20,6 +21,8 @@ pub struct Parsed<A> {
     pub l4: usize,
     /// Bytes of the IP packet.
     pub total: u32,
+    /// Bytes of the largest IP packet that it stands for: more than one with GSO.
+    pub largest: u32,
     /// Time to live.
     pub ttl: u8,
     /// DSCP and ECN.
@@ -71,7 +74,7 @@ pub const fn checksum_offset(protocol: u8) -> usize {
 
 /// TCP without options (RFC 9293 3.1).
 #[repr(C)]
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct TcpHeader {
     /// Source port.
     pub source_port: [u8; 2],
@@ -85,10 +88,40 @@ pub struct TcpHeader {
     pub offset: u8,
     /// See [`tcp`].
     pub flags: u8,
-    /// Window, checksum, urgent pointer.
-    pub rest: [u8; 6],
+    /// Window.
+    pub window: [u8; 2],
+    /// Checksum.
+    pub check: [u8; 2],
+    /// Urgent pointer.
+    pub urgent: [u8; 2],
 }
 plain!(TcpHeader = 20);
+
+impl TcpHeader {
+    /// Both ports.
+    #[inline(always)]
+    pub fn ports(&self) -> Ports {
+        Ports {
+            source: self.source_port,
+            destination: self.destination_port,
+        }
+    }
+
+    /// The header's share of a one's complement sum.
+    #[inline(always)]
+    pub fn sum(&self) -> u32 {
+        let word = checksum::word;
+        let long = |[a, b, c, d]: [u8; 4]| word([a, b]) + word([c, d]);
+        word(self.source_port)
+            + word(self.destination_port)
+            + long(self.sequence)
+            + long(self.acknowledgment)
+            + word([self.offset, self.flags])
+            + word(self.window)
+            + word(self.check)
+            + word(self.urgent)
+    }
+}
 
 /// The ports, where TCP and UDP agree.
 #[repr(C)]
@@ -104,12 +137,27 @@ plain!(Ports = 4);
 /// UDP's header (RFC 768).
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct UdpHeader {
-    ports: Ports,
-    length: [u8; 2],
-    check: [u8; 2],
+pub struct UdpHeader {
+    /// Source and destination.
+    pub ports: Ports,
+    /// Of header and payload.
+    pub length: [u8; 2],
+    /// Checksum; 0: none.
+    pub check: [u8; 2],
 }
 plain!(UdpHeader = 8);
+
+impl UdpHeader {
+    /// The header's share of a one's complement sum.
+    #[inline(always)]
+    pub fn sum(&self) -> u32 {
+        let word = checksum::word;
+        word(self.ports.source)
+            + word(self.ports.destination)
+            + word(self.length)
+            + word(self.check)
+    }
+}
 
 /// Reads the transport header after `network`.
 ///
@@ -126,7 +174,7 @@ pub fn parse<F: Family, P: Packet>(
     if network.part == Part::Later {
         return Err(Reason::Fragment);
     }
-    let (ports, flags) = if network.protocol == TCP {
+    let (ports, flags, header_length) = if network.protocol == TCP {
         transport_tcp(packet, network)?
     } else {
         transport_udp(packet, network)?
@@ -142,6 +190,10 @@ pub fn parse<F: Family, P: Packet>(
         },
         l4: network.l4,
         total: network.total,
+        largest: packet.largest(
+            (network.l4 + header_length - crate::family::L3) as u32,
+            network.total,
+        ),
         ttl: network.ttl,
         tos: network.tos,
         flags,
@@ -153,7 +205,7 @@ pub fn parse<F: Family, P: Packet>(
 fn transport_tcp<A, P: Packet>(
     packet: &mut P,
     network: &Network<A>,
-) -> Result<(Ports, u8), Reason> {
+) -> Result<(Ports, u8, usize), Reason> {
     if network.part == Part::First && beyond(network, size_of::<TcpHeader>()) {
         // What decides over the packet must be in its first fragment (RFC 1858 3: the tiny fragment attack).
         return Err(Reason::Fragment);
@@ -163,18 +215,14 @@ fn transport_tcp<A, P: Packet>(
     if header_length < size_of::<TcpHeader>() || beyond(network, header_length) {
         return Err(Reason::Malformed);
     }
-    let ports = Ports {
-        source: header.source_port,
-        destination: header.destination_port,
-    };
-    Ok((ports, header.flags))
+    Ok((header.ports(), header.flags, header_length))
 }
 
 #[inline(always)]
 fn transport_udp<A, P: Packet>(
     packet: &mut P,
     network: &Network<A>,
-) -> Result<(Ports, u8), Reason> {
+) -> Result<(Ports, u8, usize), Reason> {
     let header = *packet.at::<UdpHeader>(network.l4)?;
     let length = u16::from_be_bytes(header.length) as usize;
     // With UDP GSO the length field covers one segment or all of them: only too long is a contradiction. Of a first
@@ -187,7 +235,7 @@ fn transport_udp<A, P: Packet>(
     if length < size_of::<UdpHeader>() || beyond(network, here) {
         return Err(Reason::Malformed);
     }
-    Ok((header.ports, 0))
+    Ok((header.ports, 0, size_of::<UdpHeader>()))
 }
 
 /// `length` bytes from the transport header on reach past the end of the IP packet.

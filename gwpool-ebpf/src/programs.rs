@@ -3,7 +3,7 @@
 //! XDP marks what it leaves unfinished; TC beside it takes up only those.
 
 use crate::kernel::counts::count_reason;
-use crate::kernel::desk::{begin, gwpool_open};
+use crate::kernel::desk::{self, begin, gwpool_open};
 use crate::kernel::exit;
 use crate::kernel::maps::SETTINGS;
 use crate::kernel::window::{TcWindow, XdpWindow, came_in_by, take_mark, unfinished};
@@ -13,6 +13,7 @@ use aya_ebpf::macros::{classifier, xdp};
 use aya_ebpf::programs::{TcContext, XdpContext};
 use gwpool_common::net::V4;
 use gwpool_common::reason::{Fate, Reason};
+use gwpool_ebpf::answer;
 use gwpool_ebpf::packet::Packet;
 use gwpool_ebpf::{Verdict, egress, ingress};
 
@@ -27,6 +28,8 @@ static LICENSE: [u8; 4] = *b"GPL\0";
 
 /// What a walk returns that needs a flow opened first; no action of XDP or TC.
 const OPENS: u32 = 0x6f70_656e;
+/// What a walk at TC returns whose packet is to be answered.
+const ANSWERS: u32 = 0x616e_7377;
 
 /// Ingress at XDP.
 #[xdp(frags)]
@@ -61,8 +64,8 @@ pub extern "C" fn gwpool_xdp_walk(context: *mut xdp_md) -> u32 {
             xdp_action::XDP_PASS
         }
         Ok(Verdict::Opens) => OPENS,
-        // `Resolve` is TC's: the pipeline gives it only where `resolves` says so.
-        Ok(Verdict::Unfinished | Verdict::Resolve(..)) => {
+        // `Resolve` and `Answer` are TC's: the pipeline gives them only where `resolves` says so.
+        Ok(Verdict::Unfinished | Verdict::Resolve(..) | Verdict::Answer(..)) => {
             if window.leave_unfinished() {
                 return xdp_action::XDP_PASS;
             }
@@ -99,26 +102,48 @@ pub fn gwpool_ingress(context: TcContext) -> i32 {
 #[inline(always)]
 fn tc_ingress(context: &TcContext) -> i32 {
     begin();
-    let action = gwpool_tc_walk(context.skb.skb);
-    if action != OPENS {
-        return action as i32;
+    let skb = context.skb.skb;
+    let mut action = gwpool_tc_walk(skb);
+    if action == OPENS {
+        gwpool_open();
+        action = gwpool_tc_walk(skb);
     }
-    gwpool_open();
-    gwpool_tc_walk(context.skb.skb) as i32
+    if action == ANSWERS {
+        action = gwpool_answer(skb);
+    }
+    action as i32
 }
 
 /// A packet's walk at TC.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn gwpool_tc_walk(context: *mut __sk_buff) -> u32 {
-    let context = &TcContext::new(context);
-    let mut window = TcWindow::new(context);
+pub extern "C" fn gwpool_tc_walk(skb: *mut __sk_buff) -> u32 {
+    let mut window = TcWindow::new(skb);
     let mut world = Kernel::new(window.context(), window.interface(), true);
     let verdict = ingress(&mut window, &mut world);
-    if let Ok(Verdict::Opens) = verdict {
-        return OPENS;
+    let packets = window.segments();
+    match verdict {
+        Ok(Verdict::Opens) => OPENS,
+        Ok(Verdict::Answer(reason, word)) => {
+            count_reason(reason, packets);
+            desk::say(word);
+            ANSWERS
+        }
+        verdict => tc_action(verdict, packets) as u32,
     }
-    tc_action(verdict, window.segments()) as u32
+}
+
+/// The answer to a packet that a walk at TC has left as it came; where there is none it ends in silence.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gwpool_answer(skb: *mut __sk_buff) -> u32 {
+    let mut window = TcWindow::new(skb);
+    let interface = window.interface();
+    let mut world = Kernel::new(window.context(), interface, true);
+    match answer::make::<Ipv4, _, _>(&mut window, &mut world, desk::said()) {
+        Ok(()) => exit::by(interface) as u32,
+        Err(_) => SHOT as u32,
+    }
 }
 
 /// Egress at TC.
@@ -128,7 +153,7 @@ pub fn gwpool_egress(context: TcContext) -> i32 {
         // Sent on by our own ingress, which has counted it.
         return NEXT;
     }
-    let mut window = TcWindow::new(&context);
+    let mut window = TcWindow::new(context.skb.skb);
     let mut world = Kernel::new(window.context(), window.interface(), true);
     match egress(&mut window, &mut world) {
         // The host's own traffic, which is not ours to count.
@@ -153,7 +178,7 @@ fn tc_action(verdict: Result<Verdict<V4>, Reason>, packets: u32) -> i32 {
             NEXT
         }
         // TC is the last stop: the pipeline never leaves a packet unfinished where `resolves` holds.
-        Ok(Verdict::Unfinished | Verdict::Opens) => SHOT,
+        Ok(Verdict::Unfinished | Verdict::Opens | Verdict::Answer(..)) => SHOT,
         Err(reason) => {
             count_reason(reason, packets);
             if let Fate::Dropped = reason.fate() {

@@ -74,6 +74,10 @@ pub fn promote<F: Family, W: World<F>>(
     if protocol != TCP && stored.is_err() {
         return Ok(false);
     }
+    if !world.resolves() {
+        // TC walks the packet again to answer it, and must find what was found here.
+        stored?;
+    }
     world.forget(&mate(protocol, &flow.rewrite));
     world.forget(&parsed.key);
     stored?;

@@ -48,6 +48,27 @@ struct Ethernet {
 plain!(Ethernet = 12);
 const _: () = assert!(size_of::<Ethernet>() + 2 == L3);
 
+/// Addresses the frame to whom it came from.
+///
+/// # Errors
+/// As [`apply`].
+#[inline(always)]
+pub fn turn_back<P: Packet>(packet: &mut P) -> Result<(), Reason> {
+    let ethernet = packet.at::<Ethernet>(0)?;
+    (ethernet.destination, ethernet.source) = (ethernet.source, ethernet.destination);
+    Ok(())
+}
+
+/// One host is meant by the frame's destination, and one by its source: neither is a group (IEEE 802).
+#[inline(always)]
+pub fn between_two<P: Packet>(packet: &mut P) -> bool {
+    const GROUP: u8 = 1;
+    let Ok(ethernet) = packet.at::<Ethernet>(0) else {
+        return false;
+    };
+    (ethernet.destination[0] | ethernet.source[0]) & GROUP == 0
+}
+
 /// Addresses the frame to the next hop.
 ///
 /// # Errors

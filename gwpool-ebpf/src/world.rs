@@ -7,6 +7,7 @@
 use crate::family::Family;
 use crate::opening::Opening;
 use crate::packet::Packet;
+use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
@@ -38,7 +39,7 @@ pub struct Lookup<A> {
     pub protocol: u8,
     /// DSCP and ECN.
     pub tos: u8,
-    /// Bytes of the IP packet, or 1 where its segments are smaller than the packet.
+    /// Bytes of the IP packet, or of the largest that it stands for.
     pub length: u16,
 }
 
@@ -178,7 +179,7 @@ pub trait World<F: Family> {
     /// Asks the kernel's routing.
     ///
     /// # Errors
-    /// [`Reason::NoRoute`], [`Reason::ForwardingDisabled`], [`Reason::TooBig`].
+    /// [`Reason::NoRoute`], [`Reason::ForwardingDisabled`]; [`Reason::TooBig`], and the MTU is kept as by `limit`.
     fn lookup(&mut self, question: &Lookup<F::Address>) -> Result<Way<F::Address>, Reason>;
     /// Next hop number `index`.
     fn next_hop(&self, index: u16) -> Option<NextHop>;
@@ -186,6 +187,13 @@ pub trait World<F: Family> {
     fn claim_next_hop(&mut self, index: u16, hop: &NextHop) -> bool;
     /// The kernel's routing gave this hop again under the present epoch.
     fn confirm_next_hop(&mut self, index: u16, epoch: u32);
+
+    /// The packet is larger than `mtu`, the most that its next hop takes: kept for the answer.
+    fn limit(&mut self, mtu: u16);
+    /// What was kept last.
+    fn mtu(&self) -> u16;
+    /// This CPU's answers.
+    fn answers(&mut self) -> Option<&mut Answers>;
 
     /// One connection given to `backend`.
     fn count_connection(&mut self, backend: u32);

@@ -178,8 +178,13 @@ pub fn plan(world: &str, flows: Option<u32>) -> Result<Plan> {
     Ok(plan)
 }
 
-/// Makes the calling thread's network namespace this host. It goes with the thread.
+/// Makes the calling thread's network namespace this host, and keeps the thread to the CPU it is on, so that what is
+/// counted by CPU is counted in one place. Both go with the thread.
 pub fn build() -> Result<()> {
+    let here = nix::sched::sched_getcpu().context("sched_getcpu")?;
+    let mut cpus = nix::sched::CpuSet::new();
+    cpus.set(here)?;
+    nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &cpus).context("one CPU")?;
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)
         .context("unshare(CLONE_NEWNET): needs root")?;
     // No neighbour discovery: nothing but the tests' own packets.

@@ -8,7 +8,7 @@ use crate::frames::Frame;
 use crate::subject::{Hook, Subject, on_host};
 use crate::trial::{carried, empty, send};
 use anyhow::{Context, Result, bail, ensure};
-use gwpool_common::reason::Reason;
+use gwpool_common::reason::{Fate, Reason};
 use std::path::{Path, PathBuf};
 
 /// One case file.
@@ -45,6 +45,8 @@ enum Step {
     /// The route loses every backend.
     Empty(String),
     Clock(u32),
+    /// Answers that may be made in a tick.
+    Answers(u32),
     Forwarding {
         interface: String,
         on: bool,
@@ -70,6 +72,8 @@ pub struct Expected {
     pub resolved_later: bool,
     /// It leaves by an interface at ingress.
     pub sent: bool,
+    /// The frame is the answer to its sender.
+    pub answered: bool,
 }
 
 /// Every case of `tests/cases`, in the order of their names.
@@ -161,6 +165,7 @@ impl Case {
                 }
             }
             "clock" => Step::Clock(rest.parse()?),
+            "answers" => Step::Answers(rest.parse()?),
             "tables" => {
                 let (established, embryonic) = rest
                     .split_once(' ')
@@ -221,6 +226,13 @@ impl Case {
                         .as_ref()
                         .context("no packet before")
                         .with_context(place)?;
+                    // XDP leaves answers to TC.
+                    let finished = if expected.answered && at == Hook::Xdp {
+                        Some(sent.finish(subject).with_context(place)?)
+                    } else {
+                        None
+                    };
+                    let sent = finished.as_ref().unwrap_or(sent);
                     sent.check(expected, &before, &subject.state()?)
                         .with_context(place)?;
                 }
@@ -228,6 +240,7 @@ impl Case {
                 Step::Forwarding { interface, on } => {
                     subject.forwarding(interface, *on).with_context(place)?;
                 }
+                Step::Answers(count) => subject.answers(*count).with_context(place)?,
                 Step::Clock(tick) => subject.clock(*tick).with_context(place)?,
                 Step::Tables {
                     established,
@@ -262,6 +275,7 @@ fn expectation(line: &str) -> Result<Step> {
         frame: None,
         resolved_later: false,
         sent: false,
+        answered: false,
     };
     if word != "unfinished" {
         let known = Reason::ALL.iter().find(|reason| reason.name() == word);
@@ -286,6 +300,10 @@ fn expectation(line: &str) -> Result<Step> {
     };
     if !rest.is_empty() {
         let (interface, frame) = located(rest)?;
+        // What is dropped and has a frame all the same is answered: to whom it came from, whoever that is.
+        expected.answered = expected
+            .reason
+            .is_some_and(|reason| reason.fate() == Fate::Dropped);
         // The Ethernet addresses of the next hop, once the frame is ours to send.
         let next = (bed::next_mac(frame.destination()), bed::own_mac(interface));
         expected.frame = Some(if expected.sent {

@@ -27,7 +27,7 @@ pub struct Frame {
 }
 
 /// What a frame's text may set, with what it is otherwise.
-const SETTINGS: [(&str, u32); 18] = [
+const SETTINGS: [(&str, u32); 19] = [
     ("seq", 1),
     ("ack", 0),
     ("ttl", 64),
@@ -35,6 +35,7 @@ const SETTINGS: [(&str, u32); 18] = [
     ("id", 1),
     ("len", 0),
     ("frag", 0),
+    ("window", 65535),
     ("options", 0),
     ("tcpoptions", 0),
     ("nosum", 0),
@@ -235,7 +236,9 @@ impl Frame {
             let words = self.get("tcpoptions") as u8;
             bytes.extend(self.get("seq").to_be_bytes());
             bytes.extend(self.get("ack").to_be_bytes());
-            bytes.extend([(5 + words) << 4, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
+            bytes.extend([(5 + words) << 4, self.flags]);
+            bytes.extend((self.get("window") as u16).to_be_bytes());
+            bytes.extend([0; 4]);
             bytes.extend(vec![1u8; words as usize * 4]);
             16
         } else {

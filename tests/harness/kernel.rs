@@ -8,6 +8,7 @@ use crate::subject::{Action, Hook, State, Subject};
 use anyhow::{Context, Result, anyhow, bail};
 use aya::maps::PerCpuValues;
 use aya::programs::{Program, TestRun, TestRunOptions, TestRunResult, XdpMode};
+use gwpool_common::answers::Answers;
 use gwpool_common::net::NextHop;
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Counters, Load};
@@ -176,6 +177,10 @@ impl Subject for InKernel {
                 state.reasons.insert(reason.name(), count);
             }
         }
+        // The limiter's: the test runs keep to one CPU, so no other's is anything but zero.
+        let used = |answers: &&Answers| **answers != Answers::default();
+        let answers = maps.answers.get(&0, 0)?;
+        state.answers = answers.iter().find(used).copied().unwrap_or_default();
         Ok(state)
     }
 }
@@ -223,6 +228,8 @@ impl InKernel {
                 0,
             )?;
         }
+        let none = PerCpuValues::try_from(vec![Answers::default(); cpus])?;
+        maps.answers.set(0, none, 0)?;
         for index in 0..maps.next_hops.len() {
             maps.next_hops.set(index, NextHop::default(), 0)?;
         }

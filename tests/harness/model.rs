@@ -4,6 +4,7 @@
 //! connected prefixes and the default gateways of the [`Host`] it stands on, and the neighbours listed there.
 
 use crate::routing;
+use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::{self, Settings};
@@ -53,6 +54,10 @@ pub struct Model {
     pub opening: Option<Opening<V4>>,
     /// What became of it.
     pub opened: Option<Result<(), Reason>>,
+    /// What was made of the limiter's one CPU.
+    pub answers: Answers,
+    /// The MTU that the packet under way is larger than.
+    pub mtu: u16,
     /// The interface of the packet under way.
     pub interface: u32,
     /// Whether it is at TC.
@@ -257,12 +262,16 @@ impl World<Ipv4> for Model {
         if !by.forwarding {
             return Err(Reason::ForwardingDisabled);
         }
-        routing::to(
+        let (way, mtu) = routing::to(
             &self.host,
             &self.image.interfaces,
             Ipv4Addr::from(question.destination),
-            question.length,
-        )
+        )?;
+        if u32::from(question.length) > mtu {
+            self.mtu = mtu as u16;
+            return Err(Reason::TooBig);
+        }
+        Ok(way)
     }
 
     fn next_hop(&self, index: u16) -> Option<NextHop> {
@@ -287,6 +296,18 @@ impl World<Ipv4> for Model {
         if let Some(hop) = self.next_hops.get_mut(&index) {
             hop.epoch = epoch;
         }
+    }
+
+    fn limit(&mut self, mtu: u16) {
+        self.mtu = mtu;
+    }
+
+    fn mtu(&self) -> u16 {
+        self.mtu
+    }
+
+    fn answers(&mut self) -> Option<&mut Answers> {
+        Some(&mut self.answers)
     }
 
     fn count_connection(&mut self, backend: u32) {

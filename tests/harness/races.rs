@@ -152,6 +152,7 @@ fn promoted_twice() -> Result<()> {
 fn filled_up() -> Result<()> {
     let mut subject = world()?;
     shake_hands(&mut subject)?;
+    subject.answers(0)?;
     subject.rival(1, |model, key| {
         model.established.insert(
             FlowKey {
@@ -162,7 +163,10 @@ fn filled_up() -> Result<()> {
         );
     });
     ensure!(
-        send(&mut subject, GATEWAY_NETWORK, PROOF)? == Action::Drop,
+        subject
+            .run(Hook::Tc, GATEWAY_NETWORK, &Frame::parse(PROOF)?.bytes())?
+            .0
+            == Action::Drop,
         "the packet ends here"
     );
     let state = subject.state()?;

@@ -8,16 +8,15 @@ use gwpool_user::host::machine::Path;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-/// The way to a destination.
+/// The way to a destination, and the MTU of its interface.
 ///
 /// # Errors
-/// [`Reason::NoRoute`], [`Reason::TooBig`].
+/// [`Reason::NoRoute`].
 pub fn to(
     host: &Host,
     interfaces: &BTreeMap<u32, Interface>,
     destination: Ipv4Addr,
-    length: u16,
-) -> Result<Way<V4>, Reason> {
+) -> Result<(Way<V4>, u32), Reason> {
     let connected = host.links.values().find(|link| {
         link.addresses
             .iter()
@@ -46,18 +45,16 @@ pub fn to(
             )
         }
     };
-    if u32::from(length) > link.mtu {
-        return Err(Reason::TooBig);
-    }
     let Some(neighbour) = host.neighbours.get(&(link.index, gateway)) else {
-        return Ok(Way::Unresolved {
+        let way = Way::Unresolved {
             interface: link.index,
             gateway: gateway.octets(),
-        });
+        };
+        return Ok((way, link.mtu));
     };
     let out = interfaces.get(&link.index).copied().unwrap_or_default();
     let xdp = out.flags & Interface::XDP != 0;
-    Ok(Way::Known(NextHop {
+    let hop = NextHop {
         state: NextHop::VALID,
         epoch: 0,
         interface: link.index,
@@ -65,7 +62,8 @@ pub fn to(
         source: link.mac,
         mtu: link.mtu as u16,
         flags: if xdp { 0 } else { NextHop::TC_ONLY },
-    }))
+    };
+    Ok((Way::Known(hop), link.mtu))
 }
 
 fn not_forwarded(own: &ipnet::Ipv4Net, destination: Ipv4Addr) -> bool {

@@ -3,13 +3,14 @@
 use crate::bed;
 use crate::model::{Model, Rival};
 use anyhow::{Context, Result};
+use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::net::V4;
 use gwpool_common::reason::{Fate, Reason};
 use gwpool_common::route::Counters;
 use gwpool_ebpf::packet::Frame;
-use gwpool_ebpf::{Verdict, egress};
+use gwpool_ebpf::{Verdict, answer, egress};
 use gwpool_user::host::Host;
 use gwpool_user::plan::{self, Image, MapWrite, Plan};
 use std::collections::BTreeMap;
@@ -57,6 +58,8 @@ pub struct State {
     pub held: Vec<(u32, Vec<u8>)>,
     /// By name, those that are not zero.
     pub reasons: BTreeMap<&'static str, u64>,
+    /// Of the CPU that packets are run on.
+    pub answers: Answers,
 }
 
 /// Something that packets can be run on.
@@ -79,6 +82,15 @@ pub trait Subject {
             self.write(write)?;
         }
         self.clock(1000)
+    }
+
+    /// Sets the answers that may be made in one tick.
+    fn answers(&mut self, per_tick: u32) -> Result<()> {
+        let settings = gwpool_common::limits::Settings {
+            answers_per_tick: per_tick,
+            ..self.image().settings
+        };
+        self.write(&MapWrite::Settings(settings))
     }
 
     /// Sets the clock, in ticks.
@@ -127,7 +139,8 @@ impl Subject for OnHost {
         let mut bytes = frame.to_vec();
         self.model.interface = interface;
         self.model.resolves = hook != Hook::Xdp;
-        let mut packet = Frame(&mut bytes);
+        self.model.mtu = 0;
+        let mut packet = Frame::new(&mut bytes);
         let verdict = match hook {
             Hook::Egress => egress(&mut packet, &mut self.model),
             Hook::Xdp | Hook::Tc => self.model.walk(&mut packet),
@@ -136,6 +149,13 @@ impl Subject for OnHost {
             Ok(Verdict::Transmit(reason, _) | Verdict::Resolve(reason, ..)) => {
                 self.count(reason);
                 Action::Send
+            }
+            Ok(Verdict::Answer(reason, word)) => {
+                self.count(reason);
+                match answer::make(&mut packet, &mut self.model, word) {
+                    Ok(()) => Action::Send,
+                    Err(_) => Action::Drop,
+                }
             }
             Ok(Verdict::Deliver(reason)) => {
                 self.count(reason);
@@ -190,6 +210,7 @@ impl Subject for OnHost {
             fragments: self.model.fragments.clone(),
             held: self.model.held.clone(),
             reasons: self.reasons.clone(),
+            answers: self.model.answers,
         })
     }
 }

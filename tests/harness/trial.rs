@@ -43,6 +43,23 @@ impl Sent {
         })
     }
 
+    /// The same packet at TC, which XDP must have left it to.
+    pub fn finish(&self, subject: &mut dyn Subject) -> Result<Sent> {
+        ensure!(
+            self.action == Action::Unfinished,
+            "wanted it left to TC, found {:?}",
+            self.action
+        );
+        let (action, bytes) = subject.run(Hook::Tc, self.interface, &self.frame)?;
+        Ok(Sent {
+            hook: Hook::Tc,
+            frame: self.frame.clone(),
+            action,
+            bytes,
+            ..*self
+        })
+    }
+
     /// What became of it against what was expected, and nothing else may have moved.
     pub fn check(&self, expected: &Expected, before: &State, after: &State) -> Result<()> {
         let passed_out = self.hook == Hook::Egress && expected.reason == Some(Reason::NotOurs);
@@ -68,6 +85,7 @@ impl Sent {
         );
         let action = match expected.reason {
             None => Action::Unfinished,
+            Some(_) if expected.answered => Action::Send,
             Some(reason) if reason.fate() == Fate::Dropped => Action::Drop,
             Some(Reason::ToBackend | Reason::ToClient) => Action::Send,
             // Sent on, unless it was this host's stack that it concerns or comes from.

@@ -1,7 +1,7 @@
 //! This CPU's desk: what a packet's walk puts down while something else is called, so that it stands on nobody's stack.
 //!
 //! A flow that is opened between two walks, what `bpf_loop` does in turns, the question to the kernel's routing
-//! ([`super::routing`]).
+//! ([`super::routing`]), and what a packet's sender is told.
 
 use super::maps::{DESK, Desk};
 use super::world::Kernel;
@@ -9,6 +9,7 @@ use aya_ebpf::helpers::bpf_loop;
 use core::ffi::c_void;
 use gwpool_common::net::V4;
 use gwpool_common::reason::Reason;
+use gwpool_ebpf::answer::Word;
 use gwpool_ebpf::family::Ipv4;
 use gwpool_ebpf::opening::{self, Opening};
 use gwpool_ebpf::world::Task;
@@ -45,6 +46,39 @@ pub fn lay(opening: &Opening<V4>) -> Result<(), Reason> {
             }
         }
     }
+}
+
+/// Puts down what the packet's sender is told.
+#[inline(always)]
+pub fn say(word: Word) {
+    if let Some(desk) = DESK.get_ptr_mut(0) {
+        // SAFETY: as in `lay`.
+        unsafe { (*desk).word = word };
+    }
+}
+
+/// What was put down.
+#[inline(always)]
+pub fn said() -> Word {
+    // SAFETY: as in `lay`; every pattern is one.
+    DESK.get_ptr(0)
+        .map_or(Word::default(), |desk| unsafe { (*desk).word })
+}
+
+/// Puts down the most that a packet's next hop takes.
+#[inline(always)]
+pub fn limit(mtu: u16) {
+    if let Some(desk) = DESK.get_ptr_mut(0) {
+        // SAFETY: as in `lay`.
+        unsafe { (*desk).mtu = mtu };
+    }
+}
+
+/// What was put down.
+#[inline(always)]
+pub fn limited() -> u16 {
+    // SAFETY: as in `lay`.
+    DESK.get_ptr(0).map_or(0, |desk| unsafe { (*desk).mtu })
 }
 
 /// Opens the flow that lies on the desk. A global function (symbol and arguments are plain C): the verifier walks it

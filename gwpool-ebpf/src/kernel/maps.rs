@@ -4,6 +4,7 @@
 use aya_ebpf::Global;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
+use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented, Held};
 use gwpool_common::limits::{self, Settings};
@@ -12,6 +13,7 @@ use gwpool_common::reason::Reason;
 use gwpool_common::route::{
     Access, Backend, Counters, Listener, Listening, Load, ROUTE_NAME_BYTES, Route, Source,
 };
+use gwpool_ebpf::answer::Word;
 
 /// A route's cursor, alone on its cache line.
 #[repr(C, align(8))]
@@ -38,6 +40,11 @@ pub struct Desk {
     pub task: [u64; 12],
     /// The question to the kernel's routing.
     pub question: [u64; 8],
+    /// What the packet's sender is told.
+    pub word: Word,
+    /// The most that the next hop of a packet takes that is larger.
+    pub mtu: u16,
+    pad: [u8; 2],
 }
 
 impl Desk {
@@ -96,6 +103,9 @@ pub static COUNTERS: PerCpuArray<Counters, { limits::BACKENDS as usize }> = PerC
 /// Packets by the reason they ended for.
 #[btf_map]
 pub static REASONS: PerCpuArray<u64, { limits::REASONS as usize }> = PerCpuArray::new();
+/// What the programs have sent by themselves.
+#[btf_map]
+pub static ANSWERS: PerCpuArray<Answers, { limits::ONE as usize }> = PerCpuArray::new();
 /// Prefixes that routes allow or deny: 1 or 0.
 #[btf_map]
 pub static ACCESS: LpmTrie<Access<V4>, u32, { limits::ACCESS as usize }> = LpmTrie::new();

@@ -1,7 +1,7 @@
 //! The kernel's routing (`bpf_fib_lookup`), its answer in the pipeline's words, and the table of next hops.
 
 use super::maps::{DESK, INTERFACES, NEXT_HOPS};
-use aya_ebpf::bindings::bpf_fib_lookup as FibParameters;
+use aya_ebpf::bindings::{BPF_FIB_LKUP_RET_FRAG_NEEDED, bpf_fib_lookup as FibParameters};
 use aya_ebpf::helpers::bpf_fib_lookup;
 use core::arch::asm;
 use core::ffi::c_void;
@@ -26,6 +26,10 @@ pub fn ask(context: *mut c_void, question: &Lookup<V4>, interface: u32) -> Resul
         let fib: *mut FibParameters = (&raw mut (*desk).question).cast();
         put(&mut *fib, question, interface);
         let answer = bpf_fib_lookup(context, fib, size, 0);
+        if answer as u32 == BPF_FIB_LKUP_RET_FRAG_NEEDED {
+            // The length was given, so the helper has put the MTU in its place.
+            (*desk).mtu = (*fib).__bindgen_anon_1.mtu_result;
+        }
         answer_of(answer, &*fib)
     }
 }

@@ -3,17 +3,21 @@
 //! `at` reads data and data_end anew each time: every helper that may change the packet ends earlier views of it, and
 //! the verifier wants offset and bound compared in one place.
 
-use aya_ebpf::bindings::{__sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, xdp_md};
+use aya_ebpf::bindings::bpf_adj_room_mode::BPF_ADJ_ROOM_MAC;
+use aya_ebpf::bindings::{
+    __sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM, xdp_md,
+};
 use aya_ebpf::helpers::{
-    bpf_l4_csum_replace, bpf_skb_load_bytes, bpf_skb_pull_data, bpf_xdp_adjust_meta,
-    bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+    bpf_l4_csum_replace, bpf_skb_adjust_room, bpf_skb_change_tail, bpf_skb_load_bytes,
+    bpf_skb_pull_data, bpf_skb_store_bytes, bpf_xdp_adjust_meta, bpf_xdp_get_buff_len,
+    bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
 use core::ffi::c_void;
 use gwpool_common::limits::{self, MARK_AGAIN};
 use gwpool_common::reason::Reason;
 use gwpool_ebpf::family::L3;
-use gwpool_ebpf::packet::{Packet, Plain};
+use gwpool_ebpf::packet::{Packet, Plain, Sum};
 
 /// Ethernet, IPv4 and TCP without options: what nearly every packet is read by.
 const HEADERS: usize = L3 + 20 + 20;
@@ -95,6 +99,22 @@ impl Packet for XdpWindow {
     fn tagged(&self) -> bool {
         false
     }
+
+    // Answers are made at TC: what the next three would need is not asked for here.
+    #[inline(always)]
+    fn partial(&mut self, _: usize, _: [u8; 2]) -> Result<bool, Reason> {
+        Err(Reason::RewriteFailed)
+    }
+
+    #[inline(always)]
+    fn cut(&mut self, _: usize) -> Result<(), Reason> {
+        Err(Reason::RewriteFailed)
+    }
+
+    #[inline(always)]
+    fn insert(&mut self, _: usize) -> Result<(), Reason> {
+        Err(Reason::RewriteFailed)
+    }
 }
 
 /// The bytes of `T` at `offset`: start and end of the packet are the context's own, read just before.
@@ -112,13 +132,14 @@ fn reach<'a, T: Plain>(start: usize, end: usize, offset: usize) -> Result<&'a mu
 pub struct TcWindow {
     skb: *mut __sk_buff,
     segments: u32,
+    /// Payload of each segment; 0: the packet is one.
+    segment: u32,
 }
 
 impl TcWindow {
     /// The packet with its headers within direct reach.
     #[inline(always)]
-    pub fn new(context: &TcContext) -> Self {
-        let skb = context.skb.skb;
+    pub fn new(skb: *mut __sk_buff) -> Self {
         // SAFETY: the kernel hands a valid context to the program.
         let length = unsafe { (*skb).len };
         // Read here, once: from branches LLVM makes of it one load through a computed pointer, which the verifier
@@ -131,7 +152,11 @@ impl TcWindow {
             )
         };
         let segments = segments(length, count, size);
-        let mut window = TcWindow { skb, segments };
+        let mut window = TcWindow {
+            skb,
+            segments,
+            segment: size,
+        };
         window.bring(HEADERS);
         window
     }
@@ -177,6 +202,15 @@ impl Packet for TcWindow {
         let place = into.as_mut_ptr().cast();
         // SAFETY: as in `XdpWindow`.
         unsafe { bpf_skb_load_bytes(self.skb.cast(), 0, place, length) == 0 }
+    }
+
+    #[inline(always)]
+    fn largest(&self, headers: u32, total: u32) -> u32 {
+        if self.segment == 0 {
+            total
+        } else {
+            headers.wrapping_add(self.segment)
+        }
     }
 
     #[inline(always)]
@@ -236,6 +270,51 @@ impl Packet for TcWindow {
             }
         }
         Ok(())
+    }
+
+    /// Asked by a change that only a finished sum follows; it is taken back.
+    #[inline(always)]
+    fn partial(&mut self, offset: usize, field: [u8; 2]) -> Result<bool, Reason> {
+        // SAFETY: as in `patch`.
+        if unsafe { bpf_l4_csum_replace(self.skb, offset as u32, 0, 1, 0) } != 0 {
+            return Err(Reason::RewriteFailed);
+        }
+        let after = self.at::<Sum>(offset)?;
+        let partial = after.0 == field;
+        after.0 = field;
+        Ok(partial)
+    }
+
+    /// The helper refuses to end the frame before a partial checksum's field, and takes GSO off it.
+    #[inline(always)]
+    fn cut(&mut self, bytes: usize) -> Result<(), Reason> {
+        // SAFETY: the kernel hands a valid context to the program.
+        done(unsafe { bpf_skb_change_tail(self.skb, bytes as u32, 0) })
+    }
+
+    /// Not `bpf_skb_change_head`: that leaves the kernel's own mark of where the IP header is on the old one.
+    #[inline(always)]
+    fn insert(&mut self, bytes: usize) -> Result<(), Reason> {
+        // SAFETY: as in `cut`.
+        done(unsafe { bpf_skb_adjust_room(self.skb, bytes as i32, BPF_ADJ_ROOM_MAC, 0) })
+    }
+
+    #[inline(always)]
+    fn put<T: Plain>(&mut self, offset: usize, value: &T) -> Result<(), Reason> {
+        let (from, bytes) = (core::ptr::from_ref(value).cast(), size_of::<T>() as u32);
+        let flags = BPF_F_RECOMPUTE_CSUM as u64;
+        // SAFETY: as in `cut`; reads as many bytes as `value` has, the helper checks the offset.
+        done(unsafe { bpf_skb_store_bytes(self.skb, offset as u32, from, bytes, flags) })
+    }
+}
+
+/// What a helper that changes the packet says.
+#[inline(always)]
+fn done(errno: i64) -> Result<(), Reason> {
+    if errno == 0 {
+        Ok(())
+    } else {
+        Err(Reason::RewriteFailed)
     }
 }
 

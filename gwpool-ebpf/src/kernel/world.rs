@@ -9,6 +9,7 @@ use aya_ebpf::helpers::bpf_jiffies64;
 use core::arch::asm;
 use core::ffi::c_void;
 use core::ptr::NonNull;
+use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
@@ -334,6 +335,23 @@ impl World<Ipv4> for Kernel {
             // SAFETY: a live element of the array; one aligned word.
             unsafe { (*entry).epoch = epoch };
         }
+    }
+
+    #[inline(always)]
+    fn limit(&mut self, mtu: u16) {
+        desk::limit(mtu);
+    }
+
+    #[inline(always)]
+    fn mtu(&self) -> u16 {
+        desk::limited()
+    }
+
+    #[inline(always)]
+    fn answers(&mut self) -> Option<&mut Answers> {
+        let answers = ANSWERS.get_ptr_mut(0)?;
+        // SAFETY: as in `count_reason`.
+        Some(unsafe { &mut *answers })
     }
 
     #[inline(always)]

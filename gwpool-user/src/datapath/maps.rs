@@ -7,6 +7,7 @@ use super::error::Error;
 use aya::Ebpf;
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
+use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
@@ -16,7 +17,7 @@ use gwpool_common::route::{
 };
 
 /// Every map of the object that outlives a daemon: these are pinned and adopted.
-pub const NAMES: [&str; 20] = [
+pub const NAMES: [&str; 21] = [
     "SETTINGS",
     "ADDRESSES",
     "NETWORKS",
@@ -34,6 +35,7 @@ pub const NAMES: [&str; 20] = [
     "SHARES",
     "SOURCES",
     "REASONS",
+    "ANSWERS",
     "ESTABLISHED",
     "EMBRYONIC",
     "FRAGMENTS",
@@ -75,6 +77,8 @@ pub struct Maps {
     pub counters: PerCpuArray<MapData, Counters>,
     /// By reason.
     pub reasons: PerCpuArray<MapData, u64>,
+    /// One entry.
+    pub answers: PerCpuArray<MapData, Answers>,
     /// The tier that nothing evicts.
     pub established: HashMap<MapData, FlowKey<V4>, Flow<V4>>,
     /// The tier that evicts.
@@ -106,6 +110,7 @@ impl Maps {
             sources: typed(ebpf, "SOURCES")?,
             counters: typed(ebpf, "COUNTERS")?,
             reasons: typed(ebpf, "REASONS")?,
+            answers: typed(ebpf, "ANSWERS")?,
             established: typed(ebpf, "ESTABLISHED")?,
             embryonic: typed(ebpf, "EMBRYONIC")?,
             fragments: typed(ebpf, "FRAGMENTS")?,

@@ -192,7 +192,7 @@ fn take(ring: &mut RingBuf<MapData>, holder: &mut Holder, now: Duration) {
         if let Some(held) = Held::read(&entry) {
             let mut bytes = held.frame.to_vec();
             // The programs have read this header before.
-            if let Ok(network) = Ipv4::read(&mut gwpool_ebpf::packet::Frame(&mut bytes)) {
+            if let Ok(network) = Ipv4::read(&mut gwpool_ebpf::packet::Frame::new(&mut bytes)) {
                 let packet = fragment::packet::<V4>(&network);
                 let frame = Frame {
                     interface: held.interface,
