@@ -14,6 +14,7 @@ use aya_ebpf::programs::{TcContext, XdpContext};
 use gwpool_common::net::V4;
 use gwpool_common::reason::{Fate, Reason};
 use gwpool_ebpf::answer;
+use gwpool_ebpf::family::Ipv4;
 use gwpool_ebpf::packet::Packet;
 use gwpool_ebpf::{Verdict, egress, ingress};
 

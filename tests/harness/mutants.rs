@@ -34,7 +34,7 @@ const fn mutant(
 }
 
 /// All that are tried; the first changes nothing, and nobody may object to it.
-pub const ALL: [Mutant; 25] = [
+pub const ALL: [Mutant; 29] = [
     mutant(
         "nothing",
         "lib.rs",
@@ -149,6 +149,30 @@ pub const ALL: [Mutant; 25] = [
         "ports.rs",
         "self.place = place + self.stride",
         "self.place = place",
+    ),
+    mutant(
+        "one answer more than a tick has",
+        "answer.rs",
+        "answers.spent >= limit",
+        "answers.spent > limit",
+    ),
+    mutant(
+        "a reset acknowledges no octets",
+        "answer.rs",
+        "sequence.wrapping_add(octets)",
+        "sequence",
+    ),
+    mutant(
+        "a reset is answered",
+        "answer.rs",
+        "segment.flags & tcp::RST == 0",
+        "segment.flags & tcp::RST < 8",
+    ),
+    mutant(
+        "an answer's sum leaves out the quote",
+        "answer.rs",
+        "checksum::fold(head + quoted)",
+        "checksum::fold(head + quoted * 0)",
     ),
     mutant(
         "nobody is denied",

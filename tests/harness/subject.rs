@@ -105,6 +105,8 @@ pub trait Subject {
 
 /// The pipeline on the host, over the model.
 pub struct OnHost {
+    /// Frames come in with their TCP or UDP checksum left to whoever sends them on (veth, virtio).
+    pub partial: bool,
     model: Model,
     reasons: BTreeMap<&'static str, u64>,
 }
@@ -119,6 +121,7 @@ impl OnHost {
             ..Model::default()
         };
         OnHost {
+            partial: false,
             model,
             reasons: BTreeMap::new(),
         }
@@ -141,6 +144,7 @@ impl Subject for OnHost {
         self.model.resolves = hook != Hook::Xdp;
         self.model.mtu = 0;
         let mut packet = Frame::new(&mut bytes);
+        packet.partial = self.partial;
         let verdict = match hook {
             Hook::Egress => egress(&mut packet, &mut self.model),
             Hook::Xdp | Hook::Tc => self.model.walk(&mut packet),

@@ -107,6 +107,10 @@ impl Sent {
         if expected.resolved_later {
             bytes[..12].copy_from_slice(&self.frame[..12]);
         }
+        if expected.answered {
+            let (destination, source) = self.frame[..12].split_at(6);
+            bytes[..12].copy_from_slice(&[source, destination].concat());
+        }
         ensure!(
             self.bytes == bytes,
             "wanted the frame\n{}found\n{}",
