@@ -144,12 +144,6 @@ pub const fn closed(one: u8, other: u8) -> bool {
     one & other & Flow::<()>::FIN != 0 || (one | other) & Flow::<()>::RST != 0
 }
 
-/// How long an established flow may be idle.
-#[inline(always)]
-pub const fn timeout_s(protocol: u8, closed: bool) -> u16 {
-    limit_s(protocol, closed, 0, limits::TCP_CLOSING_S)
-}
-
 /// How long an established flow may be idle. `idle_s`: its backend's, 0 for what its protocol has; `closing_s`: what
 /// the settings give a closed TCP flow.
 #[inline(always)]

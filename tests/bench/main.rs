@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use gwpool_harness::bed;
 use gwpool_harness::scale::{Figures, Size};
+use gwpool_harness::{bed, crowd};
 
 #[derive(Parser)]
 #[command(name = "bench", about = "What things cost, in tables")]
@@ -26,15 +26,24 @@ enum Verb {
         #[arg(long, default_value_t = 7)]
         rounds: usize,
     },
+    /// Many flows, made by packets: what a pass of the sweep costs, and the memory of one
+    Sweep {
+        /// Flows
+        #[arg(long, default_value_t = 1_000_000)]
+        flows: u32,
+    },
 }
 
 fn main() -> Result<()> {
-    let Verb::Scale {
-        routes,
-        backends,
-        rounds,
-    } = Command::parse().verb;
+    let verb = Command::parse().verb;
     bed::build()?;
-    print!("{}", Figures::measure(Size { routes, backends }, rounds)?);
+    match verb {
+        Verb::Scale {
+            routes,
+            backends,
+            rounds,
+        } => print!("{}", Figures::measure(Size { routes, backends }, rounds)?),
+        Verb::Sweep { flows } => println!("{}", crowd::figures(flows)?),
+    }
     Ok(())
 }

@@ -50,6 +50,11 @@ impl InKernel {
         })
     }
 
+    /// The data plane, and its configuration as it was written.
+    pub fn parts(&mut self) -> (&mut Datapath, &Image) {
+        (&mut self.datapath, &self.image)
+    }
+
     /// Runs a program once; its return value and what it left of the frame.
     fn test_run(&self, name: &str, interface: u32, frame: &[u8]) -> Result<(u32, Vec<u8>)> {
         let mut out = vec![0u8; frame.len() + 64];

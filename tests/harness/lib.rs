@@ -3,6 +3,7 @@
 
 pub mod bed;
 pub mod case;
+pub mod crowd;
 pub mod frames;
 pub mod kernel;
 pub mod model;

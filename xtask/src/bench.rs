@@ -1,4 +1,4 @@
-//! `cargo xtask bench scale [OPTIONS]`: builds programs and bench, optimised, then becomes the bench, as root.
+//! `cargo xtask bench scale|sweep [OPTIONS]`: builds programs and bench, optimised, then becomes the bench, as root.
 
 use crate::workspace::Workspace;
 use crate::{build, command, ebpf};
@@ -7,8 +7,11 @@ use std::os::unix::process::CommandExt;
 
 /// `bench WHAT [OPTIONS]`.
 pub fn verb(args: &[String]) -> Result<()> {
-    if args.first().is_none_or(|what| what != "scale") {
-        bail!("bench what? scale");
+    if args
+        .first()
+        .is_none_or(|what| what != "scale" && what != "sweep")
+    {
+        bail!("bench what? scale or sweep");
     }
     let workspace = Workspace::find()?;
     let object = ebpf::built(&workspace)?;

@@ -32,6 +32,7 @@ cargo xtask VERB
   lab up|shell [HOST]|down    the same namespaces, to play in
   test [host|kernel|net] [FILTER...]
                               all tiers, or one; tests whose names contain a FILTER
+  bench sweep [--flows N]     what a pass of the sweep costs over so many flows, and the memory of one
   bench scale [--routes N] [--backends N] [--rounds N]
                               builds, then prints what many routes cost: laying them, changing one, a packet
   tidy                        the rules that no compiler checks

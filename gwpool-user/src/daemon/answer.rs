@@ -75,7 +75,7 @@ impl Instance {
     }
 
     async fn snapshot(&self) -> Result<Value> {
-        let census = self.datapath.flows.census().await?;
+        let census = self.sweep.count(&self.datapath).await?;
         let mut counters = BTreeMap::new();
         for id in self.image.backends.keys() {
             counters.insert(*id, self.datapath.counters(*id)?);
@@ -93,6 +93,7 @@ impl Instance {
             counters: &counters,
             reasons: &self.datapath.reasons()?,
             census: &census,
+            filled: self.datapath.flows.filled().await?,
             fragments: self.fragments.counts(),
         });
         Ok(serde_json::to_value(snapshot)?)

@@ -27,7 +27,7 @@ pub(super) struct Instance {
     pub(super) image: Image,
     /// By interface index.
     pub(super) attached: BTreeMap<u32, Choice>,
-    sweep: Sweep,
+    pub(super) sweep: Sweep,
     pub(super) started: Instant,
     pub(super) fragments: fragments::Handle,
 }
@@ -235,10 +235,9 @@ impl Instance {
     }
 
     async fn try_sweep(&mut self) -> Result<()> {
-        let retired = diff::retired(&self.image);
         let swept = self
             .sweep
-            .pass(&mut self.datapath, &retired, self.plan.limits.flows)
+            .pass(&mut self.datapath, &self.image, &self.plan.limits)
             .await?;
         if swept.flows + swept.next_hops != 0 {
             debug!(

@@ -14,21 +14,25 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// Entries a call asks for, unless a bucket holds more.
 const ENTRIES: usize = 4096;
 
-/// A hash map to walk.
+/// A hash map or an array to walk.
 #[derive(Debug)]
 pub struct Table<K, V> {
     fd: OwnedFd,
     entry: PhantomData<fn() -> (K, V)>,
 }
 
-/// A walk through a table.
+/// A walk through a table, slice by slice in the same two buffers.
 #[derive(Debug)]
 pub struct Walk<'a, K, V> {
     table: &'a Table<K, V>,
     cursor: Option<u32>,
-    entries: usize,
+    keys: Vec<K>,
+    values: Vec<V>,
     over: bool,
 }
+
+/// Keys and their values, side by side.
+pub type Slice<'a, K, V> = (&'a [K], &'a [V]);
 
 impl<K: Pod + Default, V: Pod + Default> Table<K, V> {
     /// Another handle of the same map.
@@ -46,12 +50,13 @@ impl<K: Pod + Default, V: Pod + Default> Table<K, V> {
         })
     }
 
-    /// From the first bucket.
+    /// From the first bucket, or index.
     pub fn walk(&self) -> Walk<'_, K, V> {
         Walk {
             table: self,
             cursor: None,
-            entries: ENTRIES,
+            keys: vec![K::default(); ENTRIES],
+            values: vec![V::default(); ENTRIES],
             over: false,
         }
     }
@@ -59,10 +64,8 @@ impl<K: Pod + Default, V: Pod + Default> Table<K, V> {
 
 impl<K: Pod + Default, V: Pod + Default> Walk<'_, K, V> {
     /// The next slice of entries; `None` at the end.
-    pub fn next_slice(&mut self) -> io::Result<Option<Vec<(K, V)>>> {
+    pub fn next_slice(&mut self) -> io::Result<Option<Slice<'_, K, V>>> {
         while !self.over {
-            let mut keys = vec![K::default(); self.entries];
-            let mut values = vec![V::default(); self.entries];
             let mut next = 0u32;
             // SAFETY: a union of plain integers; the kernel wants what is not used to be zero.
             let mut attr: bpf_attr = unsafe { zeroed() };
@@ -71,9 +74,9 @@ impl<K: Pod + Default, V: Pod + Default> Walk<'_, K, V> {
                 .as_ref()
                 .map_or(0, |cursor| cursor as *const u32 as u64);
             attr.batch.out_batch = &raw mut next as u64;
-            attr.batch.keys = keys.as_mut_ptr() as u64;
-            attr.batch.values = values.as_mut_ptr() as u64;
-            attr.batch.count = self.entries as u32;
+            attr.batch.keys = self.keys.as_mut_ptr() as u64;
+            attr.batch.values = self.values.as_mut_ptr() as u64;
+            attr.batch.count = self.keys.len() as u32;
             attr.batch.map_fd = self.table.fd.as_raw_fd() as u32;
             let result = call(bpf_cmd::BPF_MAP_LOOKUP_BATCH, &mut attr);
             match result.as_ref().err().and_then(io::Error::raw_os_error) {
@@ -81,7 +84,8 @@ impl<K: Pod + Default, V: Pod + Default> Walk<'_, K, V> {
                 Some(libc::ENOENT) => self.over = true,
                 // One bucket alone holds more than asked for.
                 Some(libc::ENOSPC) => {
-                    self.entries *= 2;
+                    self.keys.resize(2 * self.keys.len(), K::default());
+                    self.values.resize(self.keys.len(), V::default());
                     continue;
                 }
                 Some(libc::EINTR) => continue,
@@ -89,7 +93,8 @@ impl<K: Pod + Default, V: Pod + Default> Walk<'_, K, V> {
             }
             // SAFETY: the call was made with `batch`, and the kernel has set `count` there.
             let read = unsafe { attr.batch.count } as usize;
-            return Ok(Some(keys.into_iter().zip(values).take(read).collect()));
+            let (keys, values) = (self.keys.get(..read), self.values.get(..read));
+            return Ok(keys.zip(values));
         }
         Ok(None)
     }

@@ -4,58 +4,77 @@
 //! two marks counts, and what either half has seen of FIN and RST.
 #![forbid(unsafe_code)]
 
+use super::halves::ends;
 use gwpool_common::flow::Flow;
-use gwpool_common::limits::Settings;
+use gwpool_common::limits::{Settings, TCP_CLOSING_HURRIED_S, TCP_CLOSING_S};
 use gwpool_common::net::V4;
-use gwpool_ebpf::lifetime::{age, closed, ticks, timeout_s};
+use gwpool_ebpf::lifetime::{age, limit_s, ticks};
 use gwpool_ebpf::parse::{TCP, UDP};
 
-/// Above 90 % fill, closing flows make room after this many seconds.
-const CLOSING_CROWDED_S: u16 = 10;
-
-/// Idle times in ticks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Idle times in ticks, by backend id.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timers {
-    established: u16,
-    closing: u16,
+    backends: Vec<Limits>,
+    others: Limits,
+}
+
+/// One backend's idle times in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Limits {
+    tcp: u16,
+    closed: u16,
     udp: u16,
 }
 
 impl Timers {
-    /// Seconds to ticks, rounded up. `crowded`: the table is nearly full.
-    pub fn of(settings: &Settings, crowded: bool) -> Self {
-        let ticks = |seconds| ticks(seconds, settings.ticks_per_1024_s);
-        let closing = timeout_s(TCP, true);
-        Timers {
-            established: ticks(timeout_s(TCP, false)),
-            closing: ticks(if crowded { CLOSING_CROWDED_S } else { closing }),
-            udp: ticks(timeout_s(UDP, false)),
+    /// Seconds to ticks, rounded up. `idle_s`: backends' ids and their own idle times, 0 for none.
+    pub fn of(settings: &Settings, idle_s: impl Iterator<Item = (u32, u16)>) -> Self {
+        let limits = |idle_s| {
+            let limit = |protocol, closed| {
+                let seconds = limit_s(protocol, closed, idle_s, settings.closing_s);
+                ticks(seconds, settings.ticks_per_1024_s)
+            };
+            Limits {
+                tcp: limit(TCP, false),
+                closed: limit(TCP, true),
+                udp: limit(UDP, false),
+            }
+        };
+        let others = limits(0);
+        let mut backends = Vec::new();
+        for (id, own) in idle_s.filter(|(_, own)| *own != 0) {
+            if id as usize >= backends.len() {
+                backends.resize(id as usize + 1, others);
+            }
+            backends[id as usize] = limits(own);
+        }
+        Timers { backends, others }
+    }
+
+    /// How long a flow to the backend may be idle, ticks.
+    pub fn limit(&self, protocol: u8, closed: bool, backend: u32) -> u16 {
+        let limits = self.backends.get(backend as usize).unwrap_or(&self.others);
+        match (protocol, closed) {
+            (TCP, true) => limits.closed,
+            (TCP, false) => limits.tcp,
+            _ => limits.udp,
         }
     }
 
-    /// Whether this half alone makes the flow worth a look at the other half.
+    /// Whether this half alone makes the flow worth a look at both. Of a flow that is over, one half does.
     pub fn suspects(&self, protocol: u8, half: &Flow<V4>, now: u16) -> bool {
-        let ending = half.flags & (Flow::<V4>::FIN | Flow::<V4>::RST) != 0;
-        let idle = match (protocol, ending) {
-            (TCP, true) => self.closing,
-            (TCP, false) => self.established,
-            _ => self.udp,
-        };
-        age(half.seen, now) >= idle
+        age(half.seen, now) >= self.limit(protocol, ends(half), half.backend_id())
     }
+}
 
-    /// Whether the flow is over. A half without its other half carries nothing any more and counts as closing.
-    pub fn over(&self, protocol: u8, half: &Flow<V4>, mate: Option<&Flow<V4>>, now: u16) -> bool {
-        let idle = match mate {
-            Some(mate) => age(half.seen, now).min(age(mate.seen, now)),
-            None => age(half.seen, now),
-        };
-        let closing = mate.is_none_or(|mate| closed(half.flags, mate.flags));
-        idle >= match (protocol, closing) {
-            (TCP, true) => self.closing,
-            (TCP, false) => self.established,
-            _ => self.udp,
-        }
+/// The time for closed flows: short while the established tier is more than 90 % full, until it is below 80 %.
+pub fn closing_s(present: u16, entries: u64, capacity: u64) -> u16 {
+    if entries * 10 > capacity * 9 {
+        TCP_CLOSING_HURRIED_S
+    } else if entries * 10 < capacity * 8 || present == 0 {
+        TCP_CLOSING_S
+    } else {
+        present
     }
 }
 

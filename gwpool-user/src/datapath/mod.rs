@@ -3,17 +3,21 @@
 //! - [`loader`]: the object into the kernel, maps adopted; [`maps`]: typed handles.
 //! - [`apply`]: maps to an image of the plan, and map writes to maps ([`tables`], [`batch`]: many entries at a time).
 //! - [`mode`]: which way of attaching an interface gets; [`attach`]: the links; [`pins`]: where they outlive the daemon.
-//! - [`flows`]: the flow tables walked; [`expiry`] and [`sweep`]: what is over, and its removal.
-//! - [`counters`]: what the programs counted.
+//! - [`flows`]: the tables walked; [`halves`]: which entries are one flow; [`expiry`] and [`sweep`]: what
+//!   is over, and its removal.
+//! - [`census`]: how many flows there are; [`loads`]: the programs are told; [`counters`]: what they counted.
 
 mod apply;
 pub mod attach;
 mod batch;
+pub mod census;
 mod counters;
 mod error;
 mod expiry;
 pub mod flows;
+mod halves;
 pub mod loader;
+mod loads;
 pub mod maps;
 pub mod mode;
 pub mod pins;

@@ -1,7 +1,7 @@
 //! The maps of configuration, to be read and written many entries at a time: as [`super::maps`] types them, except
 //! where a batch needs plainer bytes.
 
-use super::batch::{Stopped, Table};
+use super::batch::{Slice, Stopped, Table, Walk};
 use super::error::Error;
 use super::maps::Maps;
 use aya::Pod;
@@ -71,7 +71,8 @@ impl Tables {
     }
 }
 
-fn named<AK: Pod, AV, K: Pod + Default, V: Pod + Default>(
+/// A handle of the map, many entries at a time.
+pub fn named<AK: Pod, AV, K: Pod + Default, V: Pod + Default>(
     name: &'static str,
     map: &impl IterableMap<AK, AV>,
 ) -> Result<Named<K, V>, Error> {
@@ -84,13 +85,29 @@ impl<K: Pod + Default, V: Pod + Default> Named<K, V> {
     pub fn all(&self) -> Result<Vec<(K, V)>, Error> {
         let mut all = Vec::new();
         let mut walk = self.table.walk();
-        while let Some(slice) = walk.next_slice().map_err(|source| Error::Batch {
-            map: self.name,
-            source,
-        })? {
-            all.extend(slice);
+        while let Some((keys, values)) = self.slice(&mut walk)? {
+            all.extend(keys.iter().copied().zip(values.iter().copied()));
         }
         Ok(all)
+    }
+
+    /// Shows every entry, slice by slice: no walk holds a thread for long.
+    pub async fn each(&self, mut see: impl FnMut(&K, &V)) -> Result<(), Error> {
+        let mut walk = self.table.walk();
+        while let Some((keys, values)) = self.slice(&mut walk)? {
+            for (key, value) in keys.iter().zip(values) {
+                see(key, value);
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    fn slice<'a>(&self, walk: &'a mut Walk<'_, K, V>) -> Result<Option<Slice<'a, K, V>>, Error> {
+        walk.next_slice().map_err(|source| Error::Batch {
+            map: self.name,
+            source,
+        })
     }
 
     /// Sets and removes entries, in the order they come, which has all of one sort before the other; how many system

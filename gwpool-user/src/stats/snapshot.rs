@@ -2,10 +2,12 @@
 //!
 //! Built from what was read elsewhere (image, counters, census); nothing is read here.
 
-use crate::datapath::flows::Census;
+use super::fill::{self, Fill};
+use crate::datapath::census::Census;
+use crate::datapath::flows::Filled;
 use crate::datapath::mode::Mode;
 use crate::fragments::machine::Counts as Fragments;
-use crate::plan::{ListenAddress, Plan};
+use crate::plan::{Balance, ListenAddress, Plan};
 use gwpool_common::net::V4;
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Backend as MapBackend, Counters, Route as MapRoute};
@@ -44,6 +46,9 @@ pub struct Datapath {
     /// Fragments that came before their first one.
     #[serde(default)]
     pub fragments: Fragments,
+    /// Everything that holds only so much, by its name in `gwpool.limits` where it has one.
+    #[serde(default)]
+    pub limits: BTreeMap<String, Fill>,
 }
 
 /// A managed interface.
@@ -75,6 +80,9 @@ pub struct Route {
     pub protocol: String,
     /// `*:PORT` or `ADDRESS:PORT`.
     pub listen: Vec<String>,
+    /// By HAProxy's names: `roundrobin`, `leastconn`, `source` or `random`.
+    #[serde(default = "roundrobin")]
+    pub balance: String,
     /// Whether new connections are forwarded.
     pub enabled: bool,
     /// Given to its backends, those that the plan no longer has included.
@@ -99,6 +107,9 @@ pub struct Backend {
     pub state: String,
     /// Given to it.
     pub connections_total: u64,
+    /// Handshakes that went on to another backend because it refused or was silent.
+    #[serde(default)]
+    pub redispatches_total: u64,
     /// Established and not over.
     pub flows_active: u64,
     /// What went to it.
@@ -162,6 +173,8 @@ pub struct Sources<'a> {
     pub fragments: Fragments,
     /// Flows.
     pub census: &'a Census,
+    /// What else the programs have filled.
+    pub filled: Filled,
 }
 
 impl Snapshot {
@@ -178,11 +191,12 @@ impl Snapshot {
             datapath: Datapath {
                 interfaces: sources.modes.iter().map(interface).collect(),
                 flows: Flows {
-                    established: sources.census.established,
+                    established: sources.census.established(),
                     embryonic: sources.census.embryonic,
                     capacity: u64::from(sources.plan.limits.flows),
                 },
                 fragments: sources.fragments,
+                limits: fill::limits(sources),
             },
             routes: sources
                 .plan
@@ -225,6 +239,7 @@ impl Route {
                 .iter()
                 .map(|address| listen(*address, route.port))
                 .collect(),
+            balance: balance(route.balance).to_owned(),
             enabled: installed.is_some_and(|installed| installed.flags & MapRoute::ENABLED != 0),
             connections_total: of_route.map(|(backend, _)| connections(backend)).sum(),
             backends: route
@@ -248,7 +263,8 @@ impl Backend {
             weight: installed.weight,
             state: state(&installed).to_owned(),
             connections_total: counters.connections,
-            flows_active: sources.census.active.get(&id).copied().unwrap_or(0),
+            redispatches_total: counters.redispatches,
+            flows_active: sources.census.active(id),
             to_backend: Volume {
                 packets: counters.to_backend_packets,
                 bytes: counters.to_backend_bytes,
@@ -268,6 +284,20 @@ fn state(installed: &MapBackend<V4>) -> &'static str {
         flags if flags & MapBackend::<V4>::DRAIN != 0 => "drain",
         _ => "up",
     }
+}
+
+fn balance(balance: Balance) -> &'static str {
+    match balance {
+        Balance::Turns => "roundrobin",
+        Balance::LeastConn => "leastconn",
+        Balance::Source => "source",
+        Balance::Random => "random",
+    }
+}
+
+/// The balance where a daemon before the others says none.
+fn roundrobin() -> String {
+    balance(Balance::Turns).to_owned()
 }
 
 /// The weight where a daemon before weights says none.

@@ -1,5 +1,6 @@
 //! A snapshot as a person reads it: interfaces, routes with their backends, and the reasons that were met.
 
+use super::fill::Fill;
 use super::snapshot::{Backend, Route, Snapshot};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
@@ -21,6 +22,10 @@ pub fn render(snapshot: &Snapshot, route: Option<&str>) -> String {
         .iter()
         .filter(|(_, packets)| **packets != 0)
         .collect();
+    if route.is_none() && !snapshot.datapath.limits.is_empty() {
+        text.push('\n');
+        text.push_str(&lines(&limits(snapshot)));
+    }
     if route.is_none() && !met.is_empty() {
         let mut table = columns(&["REASON", "PACKETS"], 1);
         for (reason, packets) in met {
@@ -56,20 +61,40 @@ fn head(snapshot: &Snapshot) -> String {
     )
 }
 
+fn limits(snapshot: &Snapshot) -> Table {
+    let mut table = columns(&["LIMIT", "USED", "OF", "FULL"], 1);
+    for (name, Fill { used, capacity }) in &snapshot.datapath.limits {
+        let full = (used * 100).checked_div(*capacity).unwrap_or(100);
+        table.add_row([
+            name.clone(),
+            used.to_string(),
+            capacity.to_string(),
+            format!("{full}%"),
+        ]);
+    }
+    table
+}
+
 fn backends(routes: &[&Route]) -> Table {
     let known = routes.iter().flat_map(|route| &route.backends);
     let weighted = known.into_iter().any(|backend| backend.weight != 1);
     let weight: &[&str] = if weighted { &["WEIGHT"] } else { &[] };
+    let known = routes.iter().flat_map(|route| &route.backends);
+    let redispatched = known
+        .into_iter()
+        .any(|backend| backend.redispatches_total != 0);
+    let redispatches: &[&str] = if redispatched { &["REDISPATCHED"] } else { &[] };
     let head = [
         &["ROUTE", "LISTEN", "BACKEND", "ADDRESS", "STATE"],
         weight,
         &[
             "CONNS", "ACTIVE", "PACKETS>", "BYTES>", "<PACKETS", "<BYTES",
         ],
+        redispatches,
     ];
     let mut table = columns(&head.concat(), 5);
     for route in routes {
-        let listen = format!("{}/{}", route.listen.join(","), route.protocol);
+        let listen = listen(route);
         let name = if route.enabled {
             route.name.clone()
         } else {
@@ -86,6 +111,7 @@ fn backends(routes: &[&Route]) -> Table {
             ];
             row.extend(weighted.then(|| backend.weight.to_string()));
             row.extend(counts(backend).map(|count| count.to_string()));
+            row.extend(redispatched.then(|| backend.redispatches_total.to_string()));
             table.add_row(row);
         }
         if route.backends.is_empty() {
@@ -93,6 +119,15 @@ fn backends(routes: &[&Route]) -> Table {
         }
     }
     table
+}
+
+/// Where it listens; and how it balances, if not in turn.
+fn listen(route: &Route) -> String {
+    let listen = format!("{}/{}", route.listen.join(","), route.protocol);
+    match route.balance.as_str() {
+        "roundrobin" => listen,
+        balance => format!("{listen} {balance}"),
+    }
 }
 
 fn counts(backend: &Backend) -> [u64; 6] {

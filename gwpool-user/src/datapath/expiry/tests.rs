@@ -1,47 +1,69 @@
 //! One row a protocol, state and age. At 250 Hz a tick is 1.024 s.
 
 use super::*;
+use crate::datapath::halves::{Halves, Part};
+use gwpool_common::flow::FlowKey;
 use gwpool_ebpf::lifetime::AHEAD_TICKS;
+use gwpool_ebpf::pair::{mate, reverse};
 
 const FIN: u8 = Flow::<V4>::FIN;
 const RST: u8 = Flow::<V4>::RST;
+/// The backend that has an idle time of its own.
+const OWN: u8 = 5;
 
-fn timers(crowded: bool) -> Timers {
-    Timers::of(
-        &Settings {
-            tick_shift: 8,
-            ticks_per_1024_s: 1000,
-            ..Settings::default()
-        },
-        crowded,
-    )
+fn timers(closing_s: u16) -> Timers {
+    let settings = Settings {
+        tick_shift: 8,
+        ticks_per_1024_s: 1000,
+        closing_s,
+        ..Settings::default()
+    };
+    Timers::of(&settings, [(4, 0), (u32::from(OWN), 60)].into_iter())
 }
 
-fn half(flags: u8, seen: u16) -> Flow<V4> {
+fn half(backend: u8, flags: u8, seen: u16) -> Flow<V4> {
     Flow {
+        backend: [backend, 0, 0],
         flags,
         seen,
         ..Flow::default()
     }
 }
 
+/// What the sweep asks of a flow whose two halves it has seen.
+fn over(timers: &Timers, protocol: u8, one: Flow<V4>, other: Flow<V4>, now: u16) -> bool {
+    let mut halves = Halves::default();
+    let key = FlowKey {
+        protocol,
+        ..FlowKey::default()
+    };
+    halves.add(&key, &one);
+    let other = Flow {
+        rewrite: reverse(&key, &one.rewrite),
+        flags: other.flags | Flow::<V4>::BACKEND_SIDE,
+        ..other
+    };
+    halves.add(&mate(protocol, &one.rewrite), &other);
+    let flow = halves.parts().flat_map(Part::flows).next();
+    flow.is_some_and(|flow| flow.idle(now) >= timers.limit(protocol, flow.closed(), flow.backend()))
+}
+
 #[test]
 fn seconds_become_ticks_rounded_up() {
-    assert_eq!(
-        timers(false),
-        Timers {
-            established: 7266,
-            closing: 235,
-            udp: 293
-        }
-    );
-    assert_eq!(timers(true).closing, 10);
+    let timers = timers(240);
+    let limits = |backend| {
+        [(TCP, false), (TCP, true), (UDP, false)]
+            .map(|(protocol, closed)| timers.limit(protocol, closed, backend))
+    };
+    assert_eq!(limits(4), [7266, 235, 293]);
+    assert_eq!(limits(900), limits(4));
+    assert_eq!([limits(5)[0], limits(5)[2]], [59, 59]);
 }
 
 #[test]
 fn a_flow_is_over_when_both_halves_are_idle_long_enough() {
     // protocol, flags and ages of the halves, over?
-    for (protocol, flags, ages, over) in [
+    for (protocol, flags, ages, wanted) in [
         (TCP, (0, 0), (7266, 7266), true),
         (TCP, (0, 0), (7265, 7266), false),
         (TCP, (0, 0), (9000, 1), false),
@@ -56,17 +78,14 @@ fn a_flow_is_over_when_both_halves_are_idle_long_enough() {
         (UDP, (FIN, FIN), (250, 250), false),
     ] {
         for now in [10_000u16, 100, 65_535] {
-            let one = half(flags.0, now.wrapping_sub(ages.0));
-            let other = half(flags.1, now.wrapping_sub(ages.1));
+            let one = half(4, flags.0, now.wrapping_sub(ages.0));
+            let other = half(4, flags.1, now.wrapping_sub(ages.1));
             let row = (protocol, flags, ages, now);
+            let timers = timers(240);
+            assert_eq!(over(&timers, protocol, one, other, now), wanted, "{row:?}");
             assert_eq!(
-                timers(false).over(protocol, &one, Some(&other), now),
-                over,
-                "{row:?}"
-            );
-            assert_eq!(
-                timers(false).over(protocol, &other, Some(&one), now),
-                over,
+                over(&timers, protocol, other, one, now),
+                wanted,
                 "mirrored {row:?}"
             );
         }
@@ -75,36 +94,79 @@ fn a_flow_is_over_when_both_halves_are_idle_long_enough() {
 
 #[test]
 fn whoever_is_over_is_suspected_by_one_of_its_halves() {
+    let timers = timers(240);
     for flags in [(0, 0), (FIN, FIN), (RST, 0), (0, RST), (FIN, RST)] {
-        for ages in [(300, 300), (235, 7000), (8000, 8000), (100, 9000)] {
+        for ages in [(60, 60), (300, 300), (235, 7000), (8000, 8000), (100, 9000)] {
             for protocol in [TCP, UDP] {
-                let now = 12_345u16;
-                let (one, other) = (half(flags.0, now - ages.0), half(flags.1, now - ages.1));
-                let over = timers(false).over(protocol, &one, Some(&other), now);
-                let suspected = timers(false).suspects(protocol, &one, now)
-                    || timers(false).suspects(protocol, &other, now);
-                assert!(suspected || !over, "{flags:?} {ages:?} {protocol}");
+                for backend in [4, OWN] {
+                    let now = 12_345u16;
+                    let (one, other) = (
+                        half(backend, flags.0, now - ages.0),
+                        half(backend, flags.1, now - ages.1),
+                    );
+                    let over = over(&timers, protocol, one, other, now);
+                    let suspected = timers.suspects(protocol, &one, now)
+                        || timers.suspects(protocol, &other, now);
+                    assert!(
+                        suspected || !over,
+                        "{flags:?} {ages:?} {protocol} {backend}"
+                    );
+                }
             }
         }
     }
 }
 
 #[test]
-fn a_half_without_its_mate_counts_as_closing() {
-    assert!(timers(false).over(TCP, &half(0, 0), None, 235));
-    assert!(!timers(false).over(TCP, &half(0, 0), None, 234));
+fn a_backends_own_time_ends_its_flows_and_nobody_elses() {
+    let timers = timers(240);
+    for protocol in [TCP, UDP] {
+        let quiet = |backend, age: u16| {
+            over(
+                &timers,
+                protocol,
+                half(backend, 0, 100u16 - age),
+                half(backend, 0, 0),
+                100,
+            )
+        };
+        assert!(quiet(OWN, 59) && !quiet(OWN, 58) && !quiet(4, 59));
+    }
 }
 
 #[test]
 fn a_mark_ahead_of_the_clock_is_fresh() {
-    assert!(!timers(false).suspects(TCP, &half(RST, 1010), 1000));
-    assert!(timers(false).suspects(TCP, &half(RST, 1000), 999 - AHEAD_TICKS));
+    let timers = timers(240);
+    assert!(!timers.suspects(TCP, &half(4, RST, 1010), 1000));
+    assert!(timers.suspects(TCP, &half(4, RST, 1000), 999 - AHEAD_TICKS));
 }
 
 #[test]
-fn a_crowded_table_lets_go_of_closing_flows_early() {
-    let (one, other) = (half(RST, 0), half(0, 0));
-    assert!(timers(true).over(TCP, &one, Some(&other), 10));
-    assert!(!timers(false).over(TCP, &one, Some(&other), 10));
-    assert!(!timers(true).over(TCP, &half(0, 0), Some(&half(0, 0)), 10));
+fn hurried_settings_let_go_of_closed_flows_early() {
+    let quiet = |flags| (half(4, flags, 0), half(4, 0, 0));
+    let (one, other) = quiet(RST);
+    assert!(over(&timers(10), TCP, one, other, 10));
+    assert!(!over(&timers(240), TCP, one, other, 10));
+    let (one, other) = quiet(0);
+    assert!(!over(&timers(10), TCP, one, other, 10));
+}
+
+#[test]
+fn closed_flows_are_hurried_above_nine_tenths_until_below_eight() {
+    let (slow, quick) = (TCP_CLOSING_S, TCP_CLOSING_HURRIED_S);
+    for (present, entries, wanted) in [
+        (slow, 0, slow),
+        (slow, 180, slow),
+        (slow, 181, quick),
+        (quick, 181, quick),
+        (quick, 160, quick),
+        (quick, 159, slow),
+        (0, 170, slow),
+    ] {
+        assert_eq!(
+            closing_s(present, entries, 200),
+            wanted,
+            "{present} {entries}"
+        );
+    }
 }

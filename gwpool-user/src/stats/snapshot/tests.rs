@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end by panic")]
 
 use super::*;
+use crate::datapath::census::tests::census_of;
 use crate::plan::{self, Access, Balance, Image, Limits, Protocol, Timeout};
 use gwpool_common::net::V4;
 use gwpool_common::route;
@@ -9,13 +10,43 @@ use serde_json::{Value, json};
 
 /// A route with two backends, 12 connections taken, one of them by a backend that the plan no longer has.
 pub fn example() -> Snapshot {
+    let plan = plan();
+    let image = image();
+    let carried = |connections| Counters {
+        connections,
+        to_backend_packets: 10 * connections,
+        to_backend_bytes: 1000 * connections,
+        to_client_packets: 20 * connections,
+        to_client_bytes: 2000 * connections,
+        redispatches: connections / 5,
+    };
+    let mut census = census_of(2, 3);
+    census.embryonic = 1;
+    Snapshot::of(&Sources {
+        plan: &plan,
+        image: &image,
+        uptime_seconds: 61,
+        modes: &BTreeMap::from([("box-network".to_owned(), Mode::Tc)]),
+        counters: &BTreeMap::from([(1, carried(6)), (2, carried(5)), (3, carried(1))]),
+        reasons: &[(Reason::ToBackend, 120), (Reason::Malformed, 0)],
+        census: &census,
+        fragments: Fragments::default(),
+        filled: Filled {
+            sources: 2,
+            next_hops: 1,
+            fragments: 4,
+        },
+    })
+}
+
+fn plan() -> Plan {
     let backend = |name: &str, last| plan::Backend {
         name: name.to_owned(),
         address: Some(Ipv4Addr::new(192, 168, 1, last)),
         port: 30082,
         weight: 1,
     };
-    let plan = Plan {
+    Plan {
         node: "gateway-1".to_owned(),
         datapath: plan::Datapath::Auto,
         networks: Vec::new(),
@@ -45,31 +76,7 @@ pub fn example() -> Snapshot {
             flows: 64,
             ..Limits::default()
         },
-    };
-    let image = image();
-    let carried = |connections| Counters {
-        connections,
-        to_backend_packets: 10 * connections,
-        to_backend_bytes: 1000 * connections,
-        to_client_packets: 20 * connections,
-        to_client_bytes: 2000 * connections,
-        redispatches: 0,
-    };
-    let census = Census {
-        active: BTreeMap::from([(2, 3)]),
-        established: 3,
-        embryonic: 1,
-    };
-    Snapshot::of(&Sources {
-        plan: &plan,
-        image: &image,
-        uptime_seconds: 61,
-        modes: &BTreeMap::from([("box-network".to_owned(), Mode::Tc)]),
-        counters: &BTreeMap::from([(1, carried(6)), (2, carried(5)), (3, carried(1))]),
-        reasons: &[(Reason::ToBackend, 120), (Reason::Malformed, 0)],
-        census: &census,
-        fragments: Fragments::default(),
-    })
+    }
 }
 
 fn image() -> Image {
@@ -107,11 +114,12 @@ fn every_field_has_the_name_and_shape_of_the_contract() {
         json!({
             "name": name, "address": format!("192.168.1.{last}"), "port": 30082, "weight": 1,
             "state": "up",
-            "connections_total": connections, "flows_active": active,
+            "connections_total": connections, "redispatches_total": 1, "flows_active": active,
             "to_backend": {"packets": 10 * connections, "bytes": 1000 * connections},
             "to_client": {"packets": 20 * connections, "bytes": 2000 * connections},
         })
     };
+    let fill = |used: u64, capacity: u64| json!({"used": used, "capacity": capacity});
     let expected = json!({
         "node": "gateway-1",
         "version": env!("CARGO_PKG_VERSION"),
@@ -119,9 +127,17 @@ fn every_field_has_the_name_and_shape_of_the_contract() {
         "datapath": {
             "interfaces": [{"name": "box-network", "mode": "tc"}],
             "flows": {"established": 3, "embryonic": 1, "capacity": 64},
+            "fragments": {"held_total": 0, "reinjected_total": 0, "expired_total": 0, "overflow_total": 0},
+            "limits": {
+                "flows": fill(3, 64), "embryonic": fill(1, 65_536), "udp_flows": fill(0, 131_072),
+                "routes": fill(1, 1024), "backends": fill(3, 8192), "listeners": fill(0, 4096),
+                "slots": fill(2, Limits::default().turns().into()), "access": fill(0, 4096), "sources": fill(2, 65_536),
+                "next_hops": fill(1, 4095), "fragments": fill(4, 8192),
+            },
         },
         "routes": [{
-            "name": "dash", "protocol": "tcp", "listen": ["*:30082", "10.0.0.1:30082"], "enabled": true,
+            "name": "dash", "protocol": "tcp", "listen": ["*:30082", "10.0.0.1:30082"],
+            "balance": "roundrobin", "enabled": true,
             "connections_total": 12,
             "backends": [backend("gateway-1", 1, 6, 0), backend("gateway-2", 2, 5, 3)],
         }],
@@ -149,10 +165,30 @@ fn an_answer_with_fields_of_a_later_version_is_understood() {
 #[test]
 fn an_answer_of_a_daemon_before_weights_is_understood() {
     let mut value: Value = serde_json::to_value(example()).unwrap();
+    value["datapath"].as_object_mut().unwrap().remove("limits");
+    let route = value["routes"][0].as_object_mut().unwrap();
+    route.remove("balance");
     let backend = value["routes"][0]["backends"][0].as_object_mut().unwrap();
     backend.remove("weight");
-    assert_eq!(
-        serde_json::from_value::<Snapshot>(value).unwrap(),
-        example()
-    );
+    backend.remove("redispatches_total");
+    let mut expected = example();
+    expected.datapath.limits.clear();
+    expected.routes[0].backends[0].redispatches_total = 0;
+    assert_eq!(serde_json::from_value::<Snapshot>(value).unwrap(), expected);
+}
+
+#[test]
+fn a_backend_that_was_taken_out_says_how() {
+    type Backend = route::Backend<V4>;
+    for (flags, wanted) in [
+        (Backend::SELF, "up"),
+        (Backend::DRAIN, "drain"),
+        (Backend::MAINT | Backend::SELF, "maint"),
+    ] {
+        let installed = Backend {
+            flags,
+            ..Backend::default()
+        };
+        assert_eq!(state(&installed), wanted);
+    }
 }

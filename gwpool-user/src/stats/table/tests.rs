@@ -23,14 +23,23 @@ flows: 3 established of 64, 1 embryonic
         .collect();
     assert_eq!(lines[0][..4], ["ROUTE", "LISTEN", "BACKEND", "ADDRESS"]);
     let first =
-        "dash *:30082,10.0.0.1:30082/tcp gateway-1 192.168.1.1:30082 up 6 0 60 6000 120 12000";
+        "dash *:30082,10.0.0.1:30082/tcp gateway-1 192.168.1.1:30082 up 6 0 60 6000 120 12000 1";
     assert_eq!(lines[1].join(" "), first);
     assert_eq!(
         lines[2].join(" "),
-        "gateway-2 192.168.1.2:30082 up 5 3 50 5000 100 10000"
+        "gateway-2 192.168.1.2:30082 up 5 3 50 5000 100 10000 1"
     );
     assert_eq!(
-        lines[4..],
+        lines[4..7],
+        [
+            vec!["LIMIT", "USED", "OF", "FULL"],
+            vec!["access", "0", "4096", "0%"],
+            vec!["backends", "3", "8192", "0%"],
+        ]
+    );
+    assert!(lines.contains(&vec!["flows", "3", "64", "4%"]), "{text}");
+    assert_eq!(
+        lines[lines.len() - 2..],
         [vec!["REASON", "PACKETS"], vec!["to_backend", "120"]]
     );
 }
@@ -49,6 +58,19 @@ fn one_route_alone_has_neither_head_nor_reasons() {
 fn uptimes_are_short() {
     let said = [59, 61, 3_700, 90_000].map(duration);
     assert_eq!(said, ["59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h"]);
+}
+
+#[test]
+fn what_is_rare_is_said_only_where_it_happens() {
+    let mut snapshot = example();
+    assert!(render(&snapshot, None).contains("REDISPATCHED"));
+    assert!(!render(&snapshot, None).contains("leastconn"));
+    snapshot.routes[0].balance = "leastconn".to_owned();
+    for backend in &mut snapshot.routes[0].backends {
+        backend.redispatches_total = 0;
+    }
+    let text = render(&snapshot, None);
+    assert!(text.contains("/tcp leastconn") && !text.contains("REDISPATCHED"));
 }
 
 #[test]
