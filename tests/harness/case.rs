@@ -246,14 +246,7 @@ impl Case {
                     established,
                     embryonic,
                 } => {
-                    let state = subject.state()?;
-                    let found = (state.established.len(), state.embryonic.len());
-                    let wanted = (*established, *embryonic);
-                    ensure!(
-                        found == wanted,
-                        "{}: wanted tables {wanted:?}, found {found:?}",
-                        place()
-                    );
+                    tables(subject, (*established, *embryonic)).with_context(place)?;
                 }
                 Step::Carried { route, connections } => {
                     carried(subject, route, connections).with_context(place)?;
@@ -262,6 +255,14 @@ impl Case {
         }
         Ok(())
     }
+}
+
+/// The flow tables hold as many entries as wanted.
+fn tables(subject: &dyn Subject, wanted: (usize, usize)) -> Result<()> {
+    let state = subject.state()?;
+    let found = (state.established.len(), state.embryonic.len());
+    ensure!(found == wanted, "wanted tables {wanted:?}, found {found:?}");
+    Ok(())
 }
 
 fn expectation(line: &str) -> Result<Step> {

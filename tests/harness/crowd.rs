@@ -64,10 +64,10 @@ impl Crowd {
         for number in self.flows..self.flows + flows {
             let connection = Connection::of(number);
             let (first, answer, proof) = connection.opening();
-            let sent = self.send(GATEWAY_NETWORK, &connection.from_client(first)?)?;
+            let sent = self.send(GATEWAY_NETWORK, &connection.sent_by_client(first)?)?;
             let back = answer_to(&sent, connection.protocol(), answer)?;
             self.send(BOX_NETWORK, &back)?;
-            self.send(GATEWAY_NETWORK, &connection.from_client(proof)?)?;
+            self.send(GATEWAY_NETWORK, &connection.sent_by_client(proof)?)?;
         }
         self.flows += flows;
         Ok(())
@@ -76,7 +76,7 @@ impl Crowd {
     /// A packet of the flow's client, then what its backend sends on it.
     pub fn exchange(&mut self, number: u32, client: &str, backend: &str) -> Result<()> {
         let connection = Connection::of(number);
-        let sent = self.send(GATEWAY_NETWORK, &connection.from_client(client)?)?;
+        let sent = self.send(GATEWAY_NETWORK, &connection.sent_by_client(client)?)?;
         let back = answer_to(&sent, connection.protocol(), backend)?;
         self.send(BOX_NETWORK, &back).map(drop)
     }
@@ -223,7 +223,7 @@ impl Connection {
         }
     }
 
-    fn from_client(&self, rest: &str) -> Result<Frame> {
+    fn sent_by_client(&self, rest: &str) -> Result<Frame> {
         let (client, port, listen) = (self.client, self.port, LISTEN + self.route);
         let protocol = self.protocol();
         Frame::parse(&format!(
