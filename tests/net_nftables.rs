@@ -16,8 +16,11 @@ use gwpool_harness::net::fabric::Datapath;
 use gwpool_harness::net::site::project;
 use std::fmt::Write as _;
 
-/// What is tried, by name.
-const ROWS: &[(&str, fn(&Ground) -> Seen)] = &[
+/// A name, and what is tried.
+type Row = (&'static str, fn(&Ground) -> Seen);
+
+/// All of them.
+const ROWS: &[Row] = &[
     ("transfer", tcp::transfer),
     ("source port", tcp::source_port),
     ("turns", tcp::turns),
