@@ -25,6 +25,21 @@ pub struct Datapath {
     pub interfaces: Vec<Interface>,
     /// How full the flow tables are.
     pub flows: Flows,
+    /// Fragments that came before their first one.
+    pub fragments: Fragments,
+}
+
+/// What became of the fragments that came before their first one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Fragments {
+    /// Taken from the programs.
+    pub held_total: u64,
+    /// Sent in again.
+    pub reinjected_total: u64,
+    /// Given up, late.
+    pub expired_total: u64,
+    /// Given up, too many.
+    pub overflow_total: u64,
 }
 
 /// How full the flow tables are.
