@@ -64,8 +64,6 @@ const DIFFERENT: &[&str] = &[
     "wrong checksum",
     "record route",
     "source route",
-    "fragments",
-    "single fragments",
     "TTL ends here",
     "too big for the gateway",
     "the gateway's own MTU",
