@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Routes, with two backends each.
@@ -279,7 +280,10 @@ fn plan(capacity: u32) -> Result<Plan> {
          flows_per_source: {capacity}, new_flows_per_source: {}}}}}\n",
         2 * capacity
     ));
-    let path = std::env::temp_dir().join(format!("gwpool-crowd-{}.yml", std::process::id()));
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("gwpool-crowd-{}-{number}.yml", std::process::id());
+    let path = std::env::temp_dir().join(name);
     std::fs::write(&path, text).with_context(|| path.display().to_string())?;
     let loaded = config::load(&Sources {
         inventories: vec![path.clone()],
