@@ -5,8 +5,8 @@
 
 use crate::bed;
 use crate::frames::Frame;
-use crate::subject::{Hook, Subject, on_host};
-use crate::trial::{carried, empty, send};
+use crate::subject::{Hook, State, Subject, on_host};
+use crate::trial::{Sent, carried, empty, send};
 use anyhow::{Context, Result, bail, ensure};
 use gwpool_common::reason::{Fate, Reason};
 use std::path::{Path, PathBuf};
@@ -226,15 +226,7 @@ impl Case {
                         .as_ref()
                         .context("no packet before")
                         .with_context(place)?;
-                    // XDP leaves answers to TC.
-                    let finished = if expected.answered && at == Hook::Xdp {
-                        Some(sent.finish(subject).with_context(place)?)
-                    } else {
-                        None
-                    };
-                    let sent = finished.as_ref().unwrap_or(sent);
-                    sent.check(expected, &before, &subject.state()?)
-                        .with_context(place)?;
+                    hold(sent, expected, at, subject, &before).with_context(place)?;
                 }
                 Step::Empty(route) => empty(subject, route).with_context(place)?,
                 Step::Forwarding { interface, on } => {
@@ -263,6 +255,21 @@ fn tables(subject: &dyn Subject, wanted: (usize, usize)) -> Result<()> {
     let found = (state.established.len(), state.embryonic.len());
     ensure!(found == wanted, "wanted tables {wanted:?}, found {found:?}");
     Ok(())
+}
+
+/// Holds a packet against what is expected of it; what XDP leaves to TC to be answered is finished there first.
+fn hold(
+    sent: &Sent,
+    expected: &Expected,
+    at: Hook,
+    subject: &mut dyn Subject,
+    before: &State,
+) -> Result<()> {
+    if expected.answered && at == Hook::Xdp {
+        let finished = sent.finish(subject)?;
+        return finished.check(expected, before, &subject.state()?);
+    }
+    sent.check(expected, before, &subject.state()?)
 }
 
 fn expectation(line: &str) -> Result<Step> {
