@@ -298,7 +298,7 @@ fn the_datapath_is_another_after_a_reload_and_a_download_goes_on() -> Result<()>
     std::thread::scope(|scope| {
         let streaming = scope.spawn(|| download(&site.client.namespace, host, STREAM, &progress));
         wait_until("the download to begin", LIMIT, || progress.bytes() > 0)?;
-        for mode in ["tc", "native", "generic"] {
+        for mode in ["tc", "native", "generic", "native"] {
             assert_eq!(gateway.reload(&with(mode))?["changed"], true);
             assert_eq!(modes()?, [mode, mode]);
             assert_eq!(turns(&world, gateway.front(30080), 3)?, ALL);

@@ -21,6 +21,9 @@ use std::time::{Duration, Instant};
 /// How long a removed link may take to be gone.
 const DETACH_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long the kernel may take to end a program's work after its link is gone.
+const RELEASE_LIMIT: Duration = Duration::from_secs(2);
+
 /// Where our filters stand in a clsact qdisc, before Linux 6.6.
 const CLSACT: NlOptions = NlOptions {
     priority: 1,
@@ -38,13 +41,16 @@ impl Datapath {
             Mode::Native => (Place::Native, Place::Generic, XdpMode::Driver),
             Mode::Generic => (Place::Generic, Place::Native, XdpMode::Skb),
         };
-        // The kernel takes only one of the two modes.
-        Pins::remove(&pins.link(choice.index, other))?;
+        // The kernel takes only one of the two modes: between them TC does it all.
+        if pins.link(choice.index, other).exists() {
+            self.attach_tc(pins, &choice, Place::Ingress, "gwpool_ingress")?;
+            take_off(pins, &[(choice.index, other)])?;
+        }
         let beside = pins.link(choice.index, Place::Ingress).exists();
         if !beside {
             self.attach_tc(pins, &choice, Place::Ingress, "gwpool_finish")?;
         }
-        if let Err(error) = self.attach_xdp(pins, &choice, place, mode) {
+        if let Err(error) = self.put_xdp(pins, &choice, place, mode) {
             if choice.insists {
                 return Err(Error::NoXdp {
                     interface: choice.interface,
@@ -70,10 +76,28 @@ impl Datapath {
 
     fn attach_tc_alone(&mut self, pins: &Pins, choice: Choice) -> Result<Choice, Error> {
         self.attach_tc(pins, &choice, Place::Ingress, "gwpool_ingress")?;
-        for place in [Place::Native, Place::Generic] {
-            Pins::remove(&pins.link(choice.index, place))?;
-        }
+        let links = [Place::Native, Place::Generic].map(|place| (choice.index, place));
+        take_off(pins, &links)?;
         Ok(choice)
+    }
+
+    /// What another mode had there may be on its way off still, although its link is gone.
+    fn put_xdp(
+        &mut self,
+        pins: &Pins,
+        choice: &Choice,
+        place: Place,
+        mode: XdpMode,
+    ) -> Result<(), ProgramError> {
+        let begun = Instant::now();
+        loop {
+            match self.attach_xdp(pins, choice, place, mode) {
+                Err(error) if is_occupied(&error) && begun.elapsed() < RELEASE_LIMIT => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                attached => return attached,
+            }
+        }
     }
 
     fn attach_xdp(
@@ -207,15 +231,21 @@ pub fn detach_others(pins: &Pins, keep: &BTreeSet<u32>) -> Result<usize, Error> 
 
 /// Takes every program off and returns when the kernel has let go of them; the result is how many links there were.
 pub fn detach_all(pins: &Pins) -> Result<usize, Error> {
+    let links = take_off(pins, &pins.links()?)?;
+    if !has_tcx() {
+        detach_clsact();
+    }
+    Ok(links)
+}
+
+/// Removes links and returns when the kernel has let go of them, which it does a moment later.
+fn take_off(pins: &Pins, links: &[(u32, Place)]) -> Result<usize, Error> {
     let mut ids = BTreeSet::new();
-    for (index, place) in pins.links()? {
-        let path = pins.link(index, place);
+    for (index, place) in links {
+        let path = pins.link(*index, *place);
         let info = PinnedLink::from_pin(&path).and_then(|link| FdLink::from(link).info());
         ids.extend(info.ok().map(|info| info.id()));
         Pins::remove(&path)?;
-    }
-    if !has_tcx() {
-        detach_clsact();
     }
     let begun = Instant::now();
     loop {
@@ -290,6 +320,12 @@ fn unpin(path: &Path) -> Result<(), ProgramError> {
 /// The link's interface is gone: the kernel keeps the link, on nothing.
 fn is_defunct(error: &ProgramError) -> bool {
     matches!(error, ProgramError::SyscallError(error) if error.io_error.raw_os_error() == Some(libc::ENOLINK))
+}
+
+/// Another XDP program is there.
+fn is_occupied(error: &ProgramError) -> bool {
+    matches!(error, ProgramError::SyscallError(error)
+        if matches!(error.io_error.raw_os_error(), Some(libc::EEXIST | libc::EBUSY)))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {
