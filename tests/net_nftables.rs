@@ -16,10 +16,9 @@ use gwpool_harness::net::fabric::Datapath;
 use gwpool_harness::net::site::project;
 use std::fmt::Write as _;
 
-/// A name, and what is tried.
+/// What is tried, and its name.
 type Row = (&'static str, fn(&Ground) -> Seen);
 
-/// All of them.
 const ROWS: &[Row] = &[
     ("transfer", tcp::transfer),
     ("source port", tcp::source_port),

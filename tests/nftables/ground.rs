@@ -136,6 +136,20 @@ impl Ground {
         &self.world.site.gateway(3).namespace
     }
 
+    /// Does something while the gateway's link to its backends is as narrow as this, at both ends.
+    pub fn narrowed<T>(&self, work: impl FnOnce() -> T) -> Result<T> {
+        let set = |mtu: u32| -> Result<()> {
+            let port = fabric::port("box-network", "gateway-1");
+            let (gateway, fabric) = (self.gateway(), &self.world.site.fabric);
+            fabric.ip(&[format!("link set {port} mtu {mtu}")])?;
+            gateway.ip(&[format!("link set box-network mtu {mtu}")])
+        };
+        set(1300)?;
+        let done = work();
+        set(1500)?;
+        Ok(done)
+    }
+
     /// A connection of the client's to one of the listeners, whose backend listens meanwhile.
     pub fn pair(&self, from: u16, to: u16, (host, port): (&Namespace, u16)) -> Result<Pair> {
         let listener = listen(host, ANY, port)?;

@@ -79,15 +79,8 @@ pub fn time_to_live_ends_at_a_router(ground: &Ground) -> Seen {
 }
 
 pub fn too_big_for_the_forwarder(ground: &Ground) -> Seen {
-    ground
-        .gateway()
-        .ip(&["link set box-network mtu 1300".into()])?;
     let packet = format!("udp {CLIENT}:3003 > {GATEWAY}:{UDP} frag=16384 len=1400");
-    let seen = error(ground, &packet, (ground.backend(), DNS));
-    ground
-        .gateway()
-        .ip(&["link set box-network mtu 1500".into()])?;
-    seen
+    ground.narrowed(|| error(ground, &packet, (ground.backend(), DNS)))?
 }
 
 pub fn too_big_for_a_router(ground: &Ground) -> Seen {

@@ -2,6 +2,7 @@
 //! connection tracking table is filled.
 
 use super::namespace::Namespace;
+use super::wire::Packet;
 use anyhow::{Context, Result, ensure};
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -75,6 +76,31 @@ impl Flood {
 fn destination(packet: &[u8]) -> SockaddrIn {
     let address = Ipv4Addr::new(packet[16], packet[17], packet[18], packet[19]);
     SockaddrIn::from(SocketAddrV4::new(address, 0))
+}
+
+/// A packet's place in a flood gives its source.
+pub struct Spoofed {
+    packet: Packet,
+}
+
+impl Spoofed {
+    /// Reads a golden case's frame text; its source is a placeholder.
+    pub fn of(text: &str) -> Result<Spoofed> {
+        Ok(Spoofed {
+            packet: Packet::parse(text)?,
+        })
+    }
+
+    /// From 100.64.0.0/10 (RFC 6598), which is nobody's here; each a source and a port of its own.
+    pub fn from(&self, number: usize) -> Vec<u8> {
+        self.packet
+            .clone()
+            .with_source(
+                Ipv4Addr::from_bits(0x6440_0000 + (number % 0x3f_ffff) as u32 + 1),
+                1024 + (number % 60_000) as u16,
+            )
+            .0
+    }
 }
 
 /// Fills the host's connection tracking table with connections that it will not give up: TCP, seen both ways. Its

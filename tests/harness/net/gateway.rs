@@ -119,7 +119,10 @@ impl Gateway {
             .create(true)
             .append(true)
             .open(self.log())?;
-        if datapath != Datapath::Auto {
+        // A `gwpool` that is given twice is refused where it loses keys: such an inventory says its datapath itself.
+        let says_itself = std::fs::read_to_string(self.inventory_file())
+            .is_ok_and(|inventory| inventory.contains("\ngwpool:"));
+        if datapath != Datapath::Auto && !says_itself {
             let vars = format!(r#"{{"gwpool":{{"datapath":"{}"}}}}"#, datapath.name());
             command.args(["-e", &vars]);
         }

@@ -2,9 +2,10 @@
 //! clients in them, and the daemon on each gateway. What is made here is removed on drop, on panic, on Ctrl-C and on
 //! SIGTERM; what a killed run left behind is swept by the next one. In the order of building: [`run`], [`namespace`],
 //! [`site`], [`fabric`], [`nodeport`] and [`nginx`], [`client`] and [`transfer`], [`sockets`], [`wire`] and [`flood`],
-//! [`gateway`] and [`hand`], [`ledger`], and [`world`], all of it.
+//! [`gateway`] and [`hand`], [`ledger`], [`world`], all of it, and [`crowd`], many connections in one.
 
 pub mod client;
+pub mod crowd;
 pub mod fabric;
 pub mod flood;
 pub mod gateway;

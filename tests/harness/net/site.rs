@@ -2,6 +2,7 @@
 //! anything, so a second process (`lab shell`, `lab run --keep`) sees the same site as the one that built it.
 
 use super::client::Client;
+use super::fabric::Datapath;
 use super::gateway::Gateway;
 use super::namespace::Namespace;
 use super::nodeport::Counts;
@@ -137,6 +138,12 @@ pub fn inventory(routes: &str) -> String {
         "gateways: {{hosts: {{gateway-1: {{box-network: {{address: 192.168.1.1}}}}}}}}\n\
          proxies:\n  target: {{group: gateways}}\n  routes:\n{routes}"
     )
+}
+
+/// The same with these `gwpool.limits`, and the datapath that then has no other place.
+pub fn limited_inventory(routes: &str, datapath: Datapath, limits: &str) -> String {
+    let (routes, mode) = (inventory(routes), datapath.name());
+    format!("{routes}gwpool: {{datapath: {mode}, limits: {{{limits}}}}}\n")
 }
 
 /// The project's root: where the seed and the built binaries are.

@@ -47,6 +47,11 @@ pub fn accept(listener: &TcpListener) -> Result<(TcpStream, SocketAddrV4)> {
 
 /// Connects from that port (0: any), though an earlier connection of it may not be forgotten yet.
 pub fn connect(host: &Namespace, from: u16, to: SocketAddrV4) -> Result<TcpStream> {
+    connect_as(host, SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, from), to)
+}
+
+/// The same from one of the host's addresses.
+pub fn connect_as(host: &Namespace, from: SocketAddrV4, to: SocketAddrV4) -> Result<TcpStream> {
     host.enter(|| {
         let socket = socket(
             AddressFamily::Inet,
@@ -57,9 +62,8 @@ pub fn connect(host: &Namespace, from: u16, to: SocketAddrV4) -> Result<TcpStrea
         setsockopt(&socket, ReuseAddr, &true)?;
         // What waits for a connection is the sending side.
         setsockopt(&socket, SendTimeout, &limit())?;
-        let own = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, from);
-        bind(socket.as_raw_fd(), &SockaddrIn::from(own))
-            .with_context(|| format!("binding port {from}"))?;
+        bind(socket.as_raw_fd(), &SockaddrIn::from(from))
+            .with_context(|| format!("binding {from}"))?;
         connect_socket(socket.as_raw_fd(), &SockaddrIn::from(to)).map_err(std::io::Error::from)?;
         with_limits(TcpStream::from(socket))
     })?

@@ -85,6 +85,23 @@ impl Packet {
         self
     }
 
+    /// The packet with another source, its checksum anew.
+    pub fn with_source(mut self, address: Ipv4Addr, port: u16) -> Packet {
+        let header = self.header();
+        self.0[12..16].copy_from_slice(&address.octets());
+        self.0[header..header + 2].copy_from_slice(&port.to_be_bytes());
+        let at = header + if self.protocol() == 6 { 16 } else { 6 };
+        self.0[at..at + 2].fill(0);
+        let length = (self.0.len() - header) as u16;
+        let mut bytes = self.0[12..20].to_vec();
+        bytes.extend([0, self.protocol()]);
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(self.transport());
+        let check = checksum(&bytes);
+        self.0[at..at + 2].copy_from_slice(&check.to_be_bytes());
+        self
+    }
+
     /// The first fragment of it, with so many bytes after the header (a multiple of eight), or the rest.
     pub fn fragment_of(&self, bytes: usize, part: usize) -> Packet {
         const MORE_FRAGMENTS: u16 = 0x2000;

@@ -67,9 +67,14 @@ impl World {
 
     /// Links, and one daemon, on gateway-1, with these routes: the two other gateways are hosts like any.
     pub fn with_routes(datapath: Datapath, routes: &str) -> Result<World> {
+        World::with_inventory(datapath, &site::inventory(routes))
+    }
+
+    /// The same with a whole inventory.
+    pub fn with_inventory(datapath: Datapath, inventory: &str) -> Result<World> {
         let mut world = World::links(&World::fresh_id("t"), datapath)?;
         let gateway = world.site.gateway(1).clone();
-        world.start_on(&gateway, &site::inventory(routes))?;
+        world.start_on(&gateway, inventory)?;
         Ok(world)
     }
 
