@@ -65,6 +65,12 @@ const TOOLS: &[Tool] = &[
         need: Need::Test,
         why: "a real server",
     },
+    Tool {
+        name: "traceroute",
+        package: "traceroute",
+        need: Need::Test,
+        why: "shows the gateway as a hop",
+    },
 ];
 
 /// Debian's compiler that comes with the library's source.

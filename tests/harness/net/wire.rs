@@ -195,6 +195,16 @@ impl Packet {
         sum(self.transport())
     }
 
+    /// TCP's checksum: "right" or "wrong".
+    pub fn tcp_sum(&self) -> &'static str {
+        let length = self.transport().len() as u16;
+        let mut bytes = self.0[12..20].to_vec();
+        bytes.extend([0, self.protocol()]);
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(self.transport());
+        sum(&bytes)
+    }
+
     /// UDP's checksum: "right", "wrong" or "none".
     pub fn udp_sum(&self) -> &'static str {
         if self.word(self.header() + 6) == 0 {
