@@ -131,17 +131,17 @@ impl Ground {
         Ok((difference, start.elapsed()))
     }
 
+    /// Takes the route's listener out of the map behind the plan's back.
+    pub fn forget(&mut self, route: &Route) -> Result<()> {
+        let maps = &mut self.kernel.datapath.maps;
+        Ok(maps.listeners.remove(&listener(route))?)
+    }
+
     /// Walks the maps as a packet does, one lookup at a time, for every route of the plan.
     pub fn look_up(&self, plan: &Plan) -> Result<()> {
         let maps = &self.kernel.datapath.maps;
         for route in &plan.routes {
-            let listener = Listener {
-                address: [0; 4],
-                port: route.port.to_be_bytes(),
-                protocol: route.protocol.number(),
-                pad: 0,
-            };
-            let id = maps.listeners.get(&listener, 0)?.route;
+            let id = maps.listeners.get(&listener(route), 0)?.route;
             let found = maps.routes.get(&id, 0)?;
             let told = &route.name;
             ensure!(found.slot_count as usize == route.backends.len(), "{told}");
@@ -158,6 +158,15 @@ impl Ground {
             }
         }
         Ok(())
+    }
+}
+
+fn listener(route: &Route) -> Listener<V4> {
+    Listener {
+        address: [0; 4],
+        port: route.port.to_be_bytes(),
+        protocol: route.protocol.number(),
+        pad: 0,
     }
 }
 

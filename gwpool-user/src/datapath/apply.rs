@@ -7,6 +7,7 @@ use super::error::Error;
 use super::loader::Datapath;
 use super::tables::{Tables, guarded, name, padded, prefix};
 use crate::plan::{Ids, Image, MapWrite};
+use gwpool_common::route::Route;
 use std::mem::discriminant;
 
 impl Datapath {
@@ -14,8 +15,13 @@ impl Datapath {
     pub fn installed(&self) -> Result<Image, Error> {
         let tables = &self.tables;
         let backends = tables.backends.all()?.into_iter();
-        let slots = tables.slots.all()?;
-        let used = slots.iter().rposition(|(_, backend)| *backend != 0);
+        let routes: Ids<Route> = tables.routes.all()?.into_iter().collect();
+        // What stands behind the last run is nobody's, and is written anew before it is somebody's.
+        let ends = routes
+            .values()
+            .map(|route| route.slot_first + route.slot_count);
+        let used = ends.max().unwrap_or(0) as usize;
+        let slots = tables.slots.first(used)?.into_iter().take(used);
         let networks = tables.networks.all()?.into_iter();
         let access = tables.access.all()?.into_iter();
         let settings = tables.settings.all()?;
@@ -33,18 +39,14 @@ impl Datapath {
             access: access
                 .map(|(key, allowed)| Ok((guarded(key)?, allowed != 0)))
                 .collect::<Result<_, Error>>()?,
-            routes: tables.routes.all()?.into_iter().collect(),
+            routes,
             names: tables
                 .names
                 .all()?
                 .into_iter()
                 .map(|(id, bytes)| (id, name(&bytes)))
                 .collect(),
-            slots: slots
-                .into_iter()
-                .take(used.map_or(0, |last| last + 1))
-                .map(|(_, backend)| backend)
-                .collect(),
+            slots: slots.map(|(_, backend)| backend).collect(),
             backends: backends.filter(|(_, backend)| backend.route != 0).collect(),
             pools: Ids::default(),
             replaced: Vec::new(),

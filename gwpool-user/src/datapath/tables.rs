@@ -83,9 +83,16 @@ pub fn named<AK: Pod, AV, K: Pod + Default, V: Pod + Default>(
 impl<K: Pod + Default, V: Pod + Default> Named<K, V> {
     /// Every entry; of an array every index, in order.
     pub fn all(&self) -> Result<Vec<(K, V)>, Error> {
+        self.first(usize::MAX)
+    }
+
+    /// The first entries, so many at least if there are; of an array its first indexes.
+    pub fn first(&self, least: usize) -> Result<Vec<(K, V)>, Error> {
         let mut all = Vec::new();
         let mut walk = self.table.walk();
-        while let Some((keys, values)) = self.slice(&mut walk)? {
+        while all.len() < least
+            && let Some((keys, values)) = self.slice(&mut walk)?
+        {
             all.extend(keys.iter().copied().zip(values.iter().copied()));
         }
         Ok(all)
@@ -197,3 +204,6 @@ pub fn guarded([length, route, first]: Prefix) -> Result<(u32, Ipv4Net), Error> 
     })?;
     Ok((u32::from_ne_bytes(route), prefix))
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,6 +156,39 @@ fn assert_only(writes: &[MapWrite], before: &Image, after: &Image, name: &str) {
 }
 
 #[test]
+fn writes_that_stop_halfway_are_made_good_by_the_next_plan() {
+    for seed in 1..=60u64 {
+        let mut chance = Chance(seed);
+        let mut plan = plan();
+        (plan.limits.routes, plan.limits.backends) = (64, 1024);
+        plan.routes[1].port = 30_100;
+        let before = apply(
+            &Image::default(),
+            &diff(&Image::default(), &plan, &host()).unwrap(),
+        );
+        let old = plan.clone();
+        for _ in 0..6 {
+            edit(&mut plan, &mut chance);
+        }
+        let writes = diff(&before, &plan, &host()).unwrap().writes;
+        // As the daemon has it then: the maps read again, the pools of the last plan.
+        let mut halfway = Image {
+            laid: false,
+            ..before.clone()
+        };
+        for write in writes.iter().take(chance.of(writes.len() + 1)) {
+            halfway.apply(write);
+        }
+        for plan in [&old, &plan] {
+            let mended = apply(&halfway, &diff(&halfway, plan, &host()).unwrap());
+            let mut first = Image::default();
+            first.follow(diff(&Image::default(), plan, &host()).unwrap());
+            assert_eq!(seen(&mended), seen(&first), "seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn any_row_of_changes_ends_where_a_fresh_start_would() {
     for seed in 1..=20u64 {
         let mut chance = Chance(seed);

@@ -35,7 +35,7 @@ pub struct Image {
     pub routes: Ids<Route>,
     /// `ROUTE_NAMES`, by route id.
     pub names: Names,
-    /// `SLOTS`, up to the last one ever written.
+    /// `SLOTS`, up to the end of the last run or further.
     pub slots: Vec<u32>,
     /// `BACKENDS`, by backend id, retired ones included.
     pub backends: Ids<Backend<V4>>,

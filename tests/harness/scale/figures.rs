@@ -145,10 +145,11 @@ impl fmt::Display for Figures {
             format!("{routes} routes"),
             "ratio"
         )?;
-        let rows: [(&str, Part); 3] = [
+        let rows: [(&str, Part); 4] = [
             ("of a known flow", |cost| cost.known),
             ("without a flow, to the last route", |cost| cost.looked_up),
-            ("that opens one, over all routes", |cost| cost.opened),
+            ("that opens one, to the last route", |cost| cost.opened),
+            ("that opens one, each to another", |cost| cost.spread),
         ];
         for (what, of) in rows {
             let few: Vec<Duration> = self.packets.few.iter().map(of).collect();

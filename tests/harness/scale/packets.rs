@@ -1,8 +1,7 @@
 //! What one packet costs the programs, by the kernel's own clock in `BPF_PROG_TEST_RUN`.
 //!
 //! A repeated run starts from what the run before left, so what is repeated are packets that the programs leave as
-//! they are: those of a known flow to this host, and those that belong to no flow. New connections are run once each,
-//! over all routes, with whatever the caches hold by then.
+//! they are: those of a known flow to this host, and those that belong to no flow. New connections are run once each.
 
 use super::{Ground, PORT};
 use crate::bed::{GATEWAY_NETWORK, own_mac};
@@ -25,22 +24,26 @@ pub struct Cost {
     pub known: Duration,
     /// A packet without a flow, to the last route's listen address.
     pub looked_up: Duration,
-    /// A new connection's first packet, over all routes.
+    /// A new connection's first packet, to the last route.
     pub opened: Duration,
+    /// The same, each to the next route: what many routes cost beyond their tables is the CPU's cache.
+    pub spread: Duration,
 }
 
 impl Ground {
     /// What packets cost with this plan laid. `round` keeps the connections of one measurement from another's.
     pub fn cost(&mut self, plan: &Plan, round: usize) -> Result<Cost> {
         self.kernel.reset()?;
-        let last = PORT + plan.routes.len() as u16 - 1;
+        let routes = plan.routes.len();
+        let last = PORT + routes as u16 - 1;
         self.establish(last)?;
         let data = segment(100, 40_000, last, "A seq=101 ack=1001 len=64")?;
         let stray = segment(101, 40_001, last, "A seq=7 ack=7 len=64")?;
         Ok(Cost {
             known: self.repeated(&data)?,
             looked_up: self.repeated(&stray)?,
-            opened: self.opened(plan, round)?,
+            opened: self.opened(3 * round, |_| last)?,
+            spread: self.opened(3 * round + 1, |number| PORT + (number % routes) as u16)?,
         })
     }
 
@@ -84,12 +87,12 @@ impl Ground {
             .timed("gwpool_xdp", GATEWAY_NETWORK, frame, REPEATS)
     }
 
-    fn opened(&self, plan: &Plan, round: usize) -> Result<Duration> {
+    /// New connections from a client of their own, each to the port that its number gives.
+    fn opened(&self, client: usize, port: impl Fn(usize) -> u16) -> Result<Duration> {
         let mut all = Duration::ZERO;
         for number in 0..CONNECTIONS {
-            let to = PORT + (number % plan.routes.len()) as u16;
             let from = (20_000 + number % 40_000) as u16;
-            let frame = segment(1 + round as u8 % 90, from, to, "S seq=100")?;
+            let frame = segment(1 + client as u8 % 90, from, port(number), "S seq=100")?;
             all += self
                 .kernel
                 .timed("gwpool_xdp", GATEWAY_NETWORK, &frame, 1)?;
