@@ -116,3 +116,6 @@ impl<'a> Register<'a> {
         Ok(id)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,7 @@ pub const fn places(backends: usize) -> u32 {
 
 /// Who has each place, as an index into `takers`; empty if nobody takes any.
 pub fn table(takers: &[Taker]) -> Vec<usize> {
-    let mut drawers: Vec<Drawer> = (0..)
+    let drawers: Vec<Drawer> = (0..)
         .zip(takers)
         .filter(|(_, taker)| taker.weight != 0)
         .map(|(index, taker)| Drawer {
@@ -43,8 +43,6 @@ pub fn table(takers: &[Taker]) -> Vec<usize> {
             weight: u64::from(taker.weight),
         })
         .collect();
-    // What decides between equal draws must not be who stands first in one gateway's inventory.
-    drawers.sort_by_key(|drawer| takers[drawer.index].place);
     let even = drawers
         .windows(2)
         .all(|pair| pair[0].weight == pair[1].weight);
