@@ -93,6 +93,7 @@ impl Instance {
             counters: &counters,
             reasons: &self.datapath.reasons()?,
             census: &census,
+            answers: self.datapath.answers()?,
             filled: self.datapath.flows.filled().await?,
             fragments: self.fragments.counts(),
         });

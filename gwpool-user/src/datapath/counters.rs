@@ -2,6 +2,7 @@
 
 use super::error::Error;
 use super::loader::Datapath;
+use gwpool_common::answers::Answers;
 use gwpool_common::reason::Reason;
 use gwpool_common::route::Counters;
 
@@ -23,6 +24,23 @@ impl Datapath {
                 to_client_packets: sum.to_client_packets + share.to_client_packets,
                 to_client_bytes: sum.to_client_bytes + share.to_client_bytes,
                 redispatches: sum.redispatches + share.redispatches,
+            }))
+    }
+
+    /// What the programs have answered by themselves; `tick` and `spent` are each CPU's own and left out.
+    pub fn answers(&self) -> Result<Answers, Error> {
+        let shares = self.maps.answers.get(&0, 0);
+        let shares = shares.map_err(|source| Error::Map {
+            map: "ANSWERS",
+            what: "cannot read it".to_owned(),
+            source,
+        })?;
+        Ok(shares
+            .iter()
+            .fold(Answers::default(), |sum, share| Answers {
+                sent: sum.sent + share.sent,
+                withheld: sum.withheld + share.withheld,
+                ..sum
             }))
     }
 

@@ -46,9 +46,21 @@ pub struct Datapath {
     /// Fragments that came before their first one.
     #[serde(default)]
     pub fragments: Fragments,
+    /// Packets that the gateway has made by itself.
+    #[serde(default)]
+    pub answers: Answers,
     /// Everything that holds only so much, by its name in `gwpool.limits` where it has one.
     #[serde(default)]
     pub limits: BTreeMap<String, Fill>,
+}
+
+/// Resets and ICMP errors of our own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answers {
+    /// Sent.
+    pub sent_total: u64,
+    /// Not sent: over `gwpool.limits.answers_per_second`.
+    pub withheld_total: u64,
 }
 
 /// A managed interface.
@@ -173,6 +185,8 @@ pub struct Sources<'a> {
     pub fragments: Fragments,
     /// Flows.
     pub census: &'a Census,
+    /// What the programs have answered by themselves.
+    pub answers: gwpool_common::answers::Answers,
     /// What else the programs have filled.
     pub filled: Filled,
 }
@@ -196,6 +210,10 @@ impl Snapshot {
                     capacity: u64::from(sources.plan.limits.flows),
                 },
                 fragments: sources.fragments,
+                answers: Answers {
+                    sent_total: sources.answers.sent,
+                    withheld_total: sources.answers.withheld,
+                },
                 limits: fill::limits(sources),
             },
             routes: sources

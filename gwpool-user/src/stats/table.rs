@@ -45,8 +45,10 @@ fn head(snapshot: &Snapshot) -> String {
         .iter()
         .map(|interface| format!("{} ({})", interface.name, interface.mode))
         .collect();
+    let answers = &snapshot.datapath.answers;
     format!(
-        "{}, gwpool {}, up {}\ninterfaces: {}\nflows: {} established of {}, {} embryonic\n\n",
+        "{}, gwpool {}, up {}\ninterfaces: {}\nflows: {} established of {}, {} embryonic\n\
+         answers of our own: {} sent, {} withheld\n\n",
         snapshot.node,
         snapshot.version,
         duration(snapshot.uptime_seconds),
@@ -58,6 +60,8 @@ fn head(snapshot: &Snapshot) -> String {
         flows.established,
         flows.capacity,
         flows.embryonic,
+        answers.sent_total,
+        answers.withheld_total,
     )
 }
 

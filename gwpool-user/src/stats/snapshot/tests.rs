@@ -31,6 +31,11 @@ pub fn example() -> Snapshot {
         reasons: &[(Reason::ToBackend, 120), (Reason::Malformed, 0)],
         census: &census,
         fragments: Fragments::default(),
+        answers: gwpool_common::answers::Answers {
+            sent: 9,
+            withheld: 1,
+            ..Default::default()
+        },
         filled: Filled {
             sources: 2,
             next_hops: 1,
@@ -128,6 +133,7 @@ fn every_field_has_the_name_and_shape_of_the_contract() {
             "interfaces": [{"name": "box-network", "mode": "tc"}],
             "flows": {"established": 3, "embryonic": 1, "capacity": 64},
             "fragments": {"held_total": 0, "reinjected_total": 0, "expired_total": 0, "overflow_total": 0},
+            "answers": {"sent_total": 9, "withheld_total": 1},
             "limits": {
                 "flows": fill(3, 64), "embryonic": fill(1, 65_536), "udp_flows": fill(0, 131_072),
                 "routes": fill(1, 1024), "backends": fill(3, 8192), "listeners": fill(0, 4096),

@@ -11,6 +11,7 @@ fn a_person_reads_this() {
 gateway-1, gwpool {version}, up 1 min 1 s
 interfaces: box-network (tc)
 flows: 3 established of 64, 1 embryonic
+answers of our own: 9 sent, 1 withheld
 
 "
     );
@@ -18,7 +19,7 @@ flows: 3 established of 64, 1 embryonic
     assert!(text.starts_with(&expected), "{text}");
     let lines: Vec<Vec<&str>> = text
         .lines()
-        .skip(4)
+        .skip(5)
         .map(|line| line.split_whitespace().collect())
         .collect();
     assert_eq!(lines[0][..4], ["ROUTE", "LISTEN", "BACKEND", "ADDRESS"]);
