@@ -63,10 +63,8 @@ impl Ground {
         );
         fabric::wire(ends.0, ends.1)?;
         router.ip(&[format!("link set narrow mtu {NARROW}")])?;
-        far.ip(&[
-            format!("link set eth0 mtu {NARROW}"),
-            "route add default via 172.16.0.1".into(),
-        ])?;
+        // The far end's own is not: else it would ask for small segments from the beginning.
+        far.ip(&["route add default via 172.16.0.1".into()])?;
         let route = "route add 172.16.0.0/24 via 192.168.1.30".into();
         site.gateway(1).namespace.ip(&[route])?;
         Ok(Ground { world, far })
@@ -116,14 +114,26 @@ impl Ground {
             .collect())
     }
 
-    /// Both directions of one connection, and a real curl.
-    fn carries(&self, port: u16, host: &Namespace) -> Result<()> {
+    /// Much, out to the backend.
+    fn uploads(&self, port: u16, host: &Namespace) -> Result<()> {
+        let body: Vec<u8> = Payload::new(BODY).flatten().collect();
+        let listener = listen(host, ANY, BACKEND)?;
+        let ends = pair(
+            self.client(),
+            0,
+            SocketAddrV4::new(GATEWAY, port),
+            &listener,
+        )?;
+        carry(&ends.client, &ends.backend, &body).context("to the backend")
+    }
+
+    /// Much, back to the client: by a socket, and by nginx to curl.
+    fn downloads(&self, port: u16, host: &Namespace) -> Result<()> {
         let to = SocketAddrV4::new(GATEWAY, port);
         let body: Vec<u8> = Payload::new(BODY).flatten().collect();
         {
             let listener = listen(host, ANY, BACKEND)?;
             let ends = pair(self.client(), 0, to, &listener)?;
-            carry(&ends.client, &ends.backend, &body).context("to the backend")?;
             carry(&ends.backend, &ends.client, &body).context("to the client")?;
         }
         let root = self.world.site.directory.join(format!("nginx-{port}"));
@@ -197,14 +207,19 @@ fn traceroute_shows_the_gateway(datapath: Datapath) -> Result<()> {
     Ok(())
 }
 
-/// Both links of the gateway, each in turn, are the narrow ones.
+/// Both links of the gateway, each in turn, are narrow in the direction of what leaves by them; a veth takes in no
+/// frame above its own MTU.
 fn connections_fit_the_gateways_own_links(datapath: Datapath) -> Result<()> {
     let ground = Ground::up(datapath)?;
     for link in ["box-network", "gateway-network"] {
         let set = |mtu: u16| ground.gateway().ip(&[format!("link set {link} mtu {mtu}")]);
         let before = ground.ended("too_big")?;
         set(NARROW)?;
-        ground.carries(WEB, ground.backend()).context(link)?;
+        let carried = match link {
+            "box-network" => ground.uploads(WEB, ground.backend()),
+            _ => ground.downloads(WEB, ground.backend()),
+        };
+        carried.context(link)?;
         set(1500)?;
         ensure!(
             ground.ended("too_big")? > before,
@@ -219,7 +234,7 @@ fn connections_fit_the_gateways_own_links(datapath: Datapath) -> Result<()> {
 
 fn connections_fit_a_routers_link(datapath: Datapath) -> Result<()> {
     let ground = Ground::up(datapath)?;
-    ground.carries(FAR, &ground.far)?;
+    ground.uploads(FAR, &ground.far)?;
     ensure!(ground.ended("icmp_error")? > 0, "the router said nothing");
     Ok(())
 }
@@ -234,20 +249,26 @@ fn datagrams_learn_the_mtu(datapath: Datapath) -> Result<()> {
 
     let set = |link: &str, mtu: u16| ground.gateway().ip(&[format!("link set {link} mtu {mtu}")]);
     set("box-network", NARROW)?;
-    client.send(&[7; WIDE])?;
-    let told = client.recv(&mut [0; 10]).err().context("an answer came")?;
-    assert_eq!(told.raw_os_error(), Some(nix::libc::EMSGSIZE));
+    client.set_read_timeout(Some(LIMIT / 20))?;
+    // What the gateway knows of its link it asks again once a second.
+    wait_for("the client to be told", LIMIT, || {
+        let heard = client
+            .send(&[7; WIDE])
+            .and_then(|_| client.recv(&mut [0; 10]));
+        let told = heard.err().and_then(|error| error.raw_os_error());
+        ensure!(told == Some(nix::libc::EMSGSIZE), "{told:?}");
+        Ok(())
+    })?;
     assert_eq!(getsockopt(&client, IpMtu)?, i32::from(NARROW));
     set("box-network", 1500)?;
 
     set("gateway-network", NARROW)?;
-    client.set_read_timeout(Some(LIMIT / 20))?;
     let length = wait_for("the answer in fragments", LIMIT, || {
         backend.send_to(&[8; WIDE], seen)?;
         Ok(client.recv(&mut [0; 2 * WIDE])?)
     })?;
     assert_eq!(length, WIDE);
-    assert_eq!(ground.ended("too_big")?, 2);
+    ensure!(ground.ended("too_big")? >= 2, "both senders were told");
     Ok(())
 }
 
