@@ -20,7 +20,7 @@ use std::sync::Barrier;
 
 const ROUTES: &str = r#"
     one: {mode: tcp, address: "*", port: 8081, destination: {addresses: [192.168.1.2], port: 8080}}
-    two: {mode: tcp, address: "*", port: 8082, destination: {addresses: [192.168.1.2, 192.168.1.3], port: 8080}}
+    two: {mode: tcp, timeout: {connect: 1m}, address: "*", port: 8082, destination: {addresses: [192.168.1.2, 192.168.1.3], port: 8080}}
 "#;
 
 /// Where gateway-1 listens for `one` and for `two`, and where their backends do.
@@ -242,8 +242,8 @@ fn a_server_may_speak_first(datapath: Datapath) -> Result<()> {
     Ok(())
 }
 
-/// Both backends lose the first SYN. The next one comes before the route's `connect` time is over, after which it
-/// would rightly go to the other backend.
+/// Both backends lose SYNs. The ones after come before the route's `connect` time is over, past which they would
+/// rightly go to the other backend.
 fn a_syn_sent_again_takes_no_turn(datapath: Datapath) -> Result<()> {
     const NO_SYN: &str = "table ip nosyn {
         chain prerouting { type filter hook prerouting priority raw; tcp flags & (syn|ack) == syn counter drop; }
