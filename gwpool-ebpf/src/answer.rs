@@ -21,7 +21,6 @@ use crate::packet::Packet;
 use crate::parse::{Ports, TCP, TcpHeader, UDP, UdpHeader, checksum_offset, tcp};
 use crate::rewrite;
 use crate::world::World;
-use gwpool_common::flow::FlowKey;
 use gwpool_common::net::Address;
 use gwpool_common::reason::Reason;
 
@@ -173,15 +172,11 @@ fn own_end<F: Family, W: World<F>>(
     if known.flags & Address::OWN != 0 {
         return Some(network.destination);
     }
-    let key = FlowKey {
-        source: network.source,
-        destination: network.destination,
-        source_port: ports.source,
-        destination_port: ports.destination,
-        protocol: network.protocol,
-        pad: [0; 3],
-    };
-    Some(icmp::flow::<F, W>(world, &key)?.rewrite.source)
+    Some(
+        icmp::flow::<F, W>(world, &ports.key(network))?
+            .rewrite
+            .source,
+    )
 }
 
 /// Turns a segment into its reset (RFC 9293 3.10.7.1), IP options blanked.

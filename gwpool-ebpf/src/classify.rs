@@ -47,7 +47,7 @@ pub fn ends<F: Family, W: World<F>>(
     if from_peer && from.interface != world.interface() {
         return Err(Reason::SpoofedPeer);
     }
-    if misplaced::<F, W>(world, source) {
+    if guarded::<F, W>(world, source, false) {
         return Err(Reason::SpoofedSource);
     }
     let mut ends = 0;
@@ -67,9 +67,9 @@ pub fn answers_a_client<F: Family, W: World<F>>(world: &W, reason: Reason) -> bo
     matches!(reason, Reason::NotOurs) && world.settings().flags & Settings::PRESERVES != 0
 }
 
-/// The source belongs to a guarded prefix and came in by another interface than that prefix is behind.
+/// The source belongs to a guarded prefix, which is behind the interface it came in by (`here`), or behind another.
 #[inline(always)]
-fn misplaced<F: Family, W: World<F>>(world: &W, source: F::Address) -> bool {
+pub fn guarded<F: Family, W: World<F>>(world: &W, source: F::Address, here: bool) -> bool {
     let mut index = 0;
     while index < limits::NETWORKS {
         let Some(network) = world.network(index) else {
@@ -78,7 +78,8 @@ fn misplaced<F: Family, W: World<F>>(world: &W, source: F::Address) -> bool {
         if network.interface == 0 {
             return false;
         }
-        if network.interface != world.interface() && F::within(source, network.prefix, network.mask)
+        if (network.interface == world.interface()) == here
+            && F::within(source, network.prefix, network.mask)
         {
             return true;
         }

@@ -12,7 +12,7 @@ use crate::classify;
 use crate::family::{Family, Network, Part};
 use crate::lifetime;
 use crate::packet::Packet;
-use crate::parse::{self, Parsed};
+use crate::parse::{self, Parsed, Ports};
 use crate::world::World;
 use gwpool_common::flow::FlowKey;
 use gwpool_common::fragment::{First, Fragmented};
@@ -71,14 +71,11 @@ fn recall<F: Family, W: World<F>>(world: &W, network: &Network<F::Address>) -> O
 fn by<A: Copy>(network: &Network<A>, first: &First) -> Result<Parsed<A>, Reason> {
     match first.fate {
         First::FLOW => Ok(Parsed {
-            key: FlowKey {
-                source: network.source,
-                destination: network.destination,
-                source_port: first.source_port,
-                destination_port: first.destination_port,
-                protocol: network.protocol,
-                pad: [0; 3],
-            },
+            key: Ports {
+                source: first.source_port,
+                destination: first.destination_port,
+            }
+            .key(network),
             l4: network.l4,
             total: network.total,
             largest: network.total,
@@ -111,21 +108,8 @@ fn hold<F: Family, P: Packet, W: World<F>>(
 /// he sends may be a flow's, though it is not addressed to this host.
 #[inline(always)]
 fn answers<F: Family, W: World<F>>(world: &W, source: F::Address) -> bool {
-    if world.settings().flags & Settings::PRESERVES == 0 {
-        return false;
-    }
-    let mut index = 0;
-    while index < limits::NETWORKS {
-        let Some(network) = world.network(index) else {
-            return false;
-        };
-        if network.interface == world.interface() && F::within(source, network.prefix, network.mask)
-        {
-            return true;
-        }
-        index += 1;
-    }
-    false
+    world.settings().flags & Settings::PRESERVES != 0
+        && classify::guarded::<F, W>(world, source, true)
 }
 
 /// Keeps for the later fragments that the first one belongs to a flow.

@@ -114,7 +114,11 @@ fn forward<F: Family, P: Packet, W: World<F>>(
     }
     fragment::belongs::<F, W>(world, network.id, &parsed);
     if found.local() {
-        return deliver(packet, world, &parsed, &found);
+        if found.side() == Side::Backend {
+            // What only this host itself can send has come in from outside.
+            return Err(Reason::SpoofedSource);
+        }
+        return deliver(packet, world, &parsed, &found, Reason::SelfDelivered);
     }
     if parsed.ttl <= 1 {
         return Err(Reason::TtlExpired);
@@ -179,18 +183,15 @@ fn first<F: Family, P: Packet, W: World<F>>(
     Ok(false)
 }
 
-/// This host is the backend: the local stack gets the packet, its port changed if the route changes it.
+/// Between this host as backend and its client: only a port may change, on its way in or back out.
 #[inline(always)]
 fn deliver<F: Family, P: Packet, W: World<F>>(
     packet: &mut P,
     world: &mut W,
     parsed: &Parsed<F::Address>,
     found: &Found<F, W>,
+    reason: Reason,
 ) -> Result<Verdict<F::Address>, Reason> {
-    if found.side() == Side::Backend {
-        // What only this host itself can send has come in from outside.
-        return Err(Reason::SpoofedSource);
-    }
     found.settle(world);
     if found.flow.rewrite.port_delta != 0 {
         rewrite::apply::<F, P>(packet, parsed, &found.flow.rewrite, false)?;
@@ -198,11 +199,11 @@ fn deliver<F: Family, P: Packet, W: World<F>>(
     found.end(world, parsed);
     world.count_carried(
         found.backend(),
-        Side::Client,
+        found.side(),
         packet.segments(),
         parsed.total,
     );
-    Ok(Verdict::Deliver(Reason::SelfDelivered))
+    Ok(Verdict::Deliver(reason))
 }
 
 /// The walk of a packet that the local stack sends.
@@ -229,18 +230,7 @@ fn reply<F: Family, P: Packet, W: World<F>>(
         return Err(Reason::BackendRefused);
     }
     fragment::belongs::<F, W>(world, network.id, &parsed);
-    found.settle(world);
-    if found.flow.rewrite.port_delta != 0 {
-        rewrite::apply::<F, P>(packet, &parsed, &found.flow.rewrite, false)?;
-    }
-    found.end(world, &parsed);
-    world.count_carried(
-        found.backend(),
-        Side::Backend,
-        packet.segments(),
-        parsed.total,
-    );
-    Ok(Verdict::Deliver(Reason::SelfReply))
+    deliver(packet, world, &parsed, &found, Reason::SelfReply)
 }
 
 /// XDP can send it by itself.

@@ -134,6 +134,21 @@ pub struct Ports {
 }
 plain!(Ports = 4);
 
+impl Ports {
+    /// The five-tuple of a packet with these ports.
+    #[inline(always)]
+    pub fn key<A: Copy>(self, network: &Network<A>) -> FlowKey<A> {
+        FlowKey {
+            source: network.source,
+            destination: network.destination,
+            source_port: self.source,
+            destination_port: self.destination,
+            protocol: network.protocol,
+            pad: [0; 3],
+        }
+    }
+}
+
 /// UDP's header (RFC 768).
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -180,14 +195,7 @@ pub fn parse<F: Family, P: Packet>(
         transport_udp(packet, network)?
     };
     Ok(Parsed {
-        key: FlowKey {
-            source: network.source,
-            destination: network.destination,
-            source_port: ports.source,
-            destination_port: ports.destination,
-            protocol: network.protocol,
-            pad: [0; 3],
-        },
+        key: ports.key(network),
         l4: network.l4,
         total: network.total,
         largest: packet.largest(

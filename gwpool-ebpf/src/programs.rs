@@ -3,7 +3,7 @@
 //! XDP marks what it leaves unfinished; TC beside it takes up only those.
 
 use crate::kernel::counts::count_reason;
-use crate::kernel::desk::{self, begin, gwpool_open};
+use crate::kernel::desk::{self, gwpool_open};
 use crate::kernel::exit;
 use crate::kernel::maps::SETTINGS;
 use crate::kernel::window::{TcWindow, XdpWindow, came_in_by, take_mark, unfinished};
@@ -35,13 +35,14 @@ const ANSWERS: u32 = 0x616e_7377;
 /// Ingress at XDP.
 #[xdp(frags)]
 pub fn gwpool_xdp(context: XdpContext) -> u32 {
-    begin();
     let action = gwpool_xdp_walk(context.ctx);
     if action != OPENS {
         return action;
     }
     gwpool_open();
-    gwpool_xdp_walk(context.ctx)
+    let action = gwpool_xdp_walk(context.ctx);
+    desk::clear();
+    action
 }
 
 /// A packet's walk at XDP. A global function, as [`gwpool_open`]: so neither's frame stands on the other's.
@@ -102,12 +103,12 @@ pub fn gwpool_ingress(context: TcContext) -> i32 {
 
 #[inline(always)]
 fn tc_ingress(context: &TcContext) -> i32 {
-    begin();
     let skb = context.skb.skb;
     let mut action = gwpool_tc_walk(skb);
     if action == OPENS {
         gwpool_open();
         action = gwpool_tc_walk(skb);
+        desk::clear();
     }
     if action == ANSWERS {
         action = gwpool_answer(skb);

@@ -201,8 +201,8 @@ pub const ALL: [Mutant; 29] = [
     mutant(
         "box sources from anywhere",
         "classify.rs",
-        "network.interface != world.interface()",
-        "network.interface == world.interface()",
+        "(network.interface == world.interface()) == here",
+        "(network.interface != world.interface()) == here",
     ),
 ];
 

@@ -16,9 +16,9 @@ use gwpool_ebpf::world::Task;
 
 const _: () = assert!(size_of::<Opening<V4>>() == size_of::<[u64; 4]>());
 
-/// A new walk begins: nothing is opened yet.
+/// The walk after an opening has ended: nothing is opened for the next packet. So a hit need not say it.
 #[inline(always)]
-pub fn begin() {
+pub fn clear() {
     if let Some(desk) = DESK.get_ptr_mut(0) {
         // SAFETY: as in `lay`.
         unsafe { (*desk).opened = Desk::NOT_YET };
