@@ -17,10 +17,7 @@ use gwpool_common::net::V4;
 use gwpool_common::route::{Backend as InMap, Listener};
 use gwpool_user::host::Host;
 use gwpool_user::plan::diff::{diff, reap, retired};
-use gwpool_user::plan::{
-    Access, Backend, Balance, Difference, Image, Limits, ListenAddress, MapWrite, Plan, Protocol,
-    Route, Timeout,
-};
+use gwpool_user::plan::{Backend, Difference, Image, Limits, MapWrite, Plan, Route};
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
@@ -213,19 +210,10 @@ fn route(number: usize, backends: usize) -> Route {
     };
     Route {
         name: format!("route-{number:05}"),
-        mode: "tcp".to_owned(),
-        protocol: Protocol::Tcp,
-        listen: vec![ListenAddress::Any],
         port,
-        ports: 1,
-        shifts: false,
-        balance: Balance::Turns,
-        preserve: false,
-        access: Access::default(),
-        timeout: Timeout::default(),
         redispatches: 0,
         network: "box-network".to_owned(),
         backends: (0..backends).map(backend).collect(),
-        enabled: true,
+        ..Route::default()
     }
 }

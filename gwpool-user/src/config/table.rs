@@ -5,7 +5,7 @@
 
 use super::Loaded;
 use super::ports::Ports;
-use crate::plan::{Backend, Balance, Datapath, ListenAddress, Network, Plan, Route, Timeout};
+use crate::plan::{Backend, Datapath, ListenAddress, Network, Plan, Route, Timeout};
 use comfy_table::{Table, presets};
 use gwpool_common::limits::REDISPATCHES;
 
@@ -87,7 +87,7 @@ fn routes(plan: &Plan) -> String {
             route.mode.clone(),
             listen.join("\n"),
             route.protocol.name().to_owned(),
-            balance(route.balance).to_owned(),
+            route.balance.name().to_owned(),
             backends.join("\n"),
             route.network.clone(),
             state.to_owned(),
@@ -105,15 +105,6 @@ fn routes(plan: &Plan) -> String {
         row
     });
     drawn(&head[..columns], rows)
-}
-
-fn balance(balance: Balance) -> &'static str {
-    match balance {
-        Balance::Turns => "roundrobin",
-        Balance::LeastConn => "leastconn",
-        Balance::Source => "source",
-        Balance::Random => "random",
-    }
 }
 
 /// What is not as it would be without a word.

@@ -142,6 +142,18 @@ pub enum Balance {
     Random,
 }
 
+impl Balance {
+    /// HAProxy's word.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Balance::Turns => "roundrobin",
+            Balance::LeastConn => "leastconn",
+            Balance::Source => "source",
+            Balance::Random => "random",
+        }
+    }
+}
+
 /// Who may use a route: the most specific prefix of both lists holds; with `allow`, nobody whom no list names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
@@ -228,6 +240,29 @@ impl Default for Timeout {
         Timeout {
             connect_s: limits::CONNECT_S,
             idle_s: None,
+        }
+    }
+}
+
+/// A route of which nothing is said: HAProxy's defaults, on no port and to nobody.
+impl Default for Route {
+    fn default() -> Self {
+        Route {
+            name: String::new(),
+            mode: Protocol::Tcp.name().to_owned(),
+            protocol: Protocol::Tcp,
+            listen: vec![ListenAddress::Any],
+            port: 0,
+            ports: 1,
+            shifts: false,
+            balance: Balance::default(),
+            preserve: false,
+            access: Access::default(),
+            timeout: Timeout::default(),
+            redispatches: limits::REDISPATCHES,
+            network: String::new(),
+            backends: Vec::new(),
+            enabled: true,
         }
     }
 }

@@ -7,10 +7,7 @@
 use super::diff::{Difference, diff};
 use super::ids::Ids;
 use super::image::{Image, MapWrite};
-use super::plan::{
-    Access, Backend, Balance, Datapath, Limits, ListenAddress, Network, Peer, Plan, Protocol,
-    Route, Timeout,
-};
+use super::plan::{Backend, Datapath, Limits, Network, Peer, Plan, Route};
 use super::slots::stretch;
 use crate::host::{Host, Link};
 use gwpool_common::route::Route as InMap;
@@ -54,19 +51,10 @@ pub fn route(name: &str, port: u16) -> Route {
     Route {
         name: name.to_owned(),
         mode: "http".to_owned(),
-        protocol: Protocol::Tcp,
-        listen: vec![ListenAddress::Any],
         port,
-        ports: 1,
-        shifts: false,
-        balance: Balance::Turns,
-        preserve: false,
-        access: Access::default(),
-        timeout: Timeout::default(),
-        redispatches: 3,
         network: "box-network".to_owned(),
         backends: (1..=3).map(backend).collect(),
-        enabled: true,
+        ..Route::default()
     }
 }
 

@@ -257,7 +257,7 @@ impl Route {
                 .iter()
                 .map(|address| listen(*address, route.port))
                 .collect(),
-            balance: balance(route.balance).to_owned(),
+            balance: route.balance.name().to_owned(),
             enabled: installed.is_some_and(|installed| installed.flags & MapRoute::ENABLED != 0),
             connections_total: of_route.map(|(backend, _)| connections(backend)).sum(),
             backends: route
@@ -304,18 +304,9 @@ fn state(installed: &MapBackend<V4>) -> &'static str {
     }
 }
 
-fn balance(balance: Balance) -> &'static str {
-    match balance {
-        Balance::Turns => "roundrobin",
-        Balance::LeastConn => "leastconn",
-        Balance::Source => "source",
-        Balance::Random => "random",
-    }
-}
-
 /// The balance where a daemon before the others says none.
 fn roundrobin() -> String {
-    balance(Balance::Turns).to_owned()
+    Balance::Turns.name().to_owned()
 }
 
 /// The weight where a daemon before weights says none.

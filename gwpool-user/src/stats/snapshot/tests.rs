@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::datapath::census::tests::census_of;
-use crate::plan::{self, Access, Balance, Image, Limits, Protocol, Timeout};
+use crate::plan::{self, Image, Limits};
 use gwpool_common::net::V4;
 use gwpool_common::route;
 use serde_json::{Value, json};
@@ -58,22 +58,14 @@ fn plan() -> Plan {
         routes: vec![plan::Route {
             name: "dash".to_owned(),
             mode: "http".to_owned(),
-            protocol: Protocol::Tcp,
             listen: vec![
                 ListenAddress::Any,
                 ListenAddress::One(Ipv4Addr::new(10, 0, 0, 1)),
             ],
             port: 30082,
-            ports: 1,
-            shifts: false,
-            balance: Balance::Turns,
-            preserve: false,
-            access: Access::default(),
-            timeout: Timeout::default(),
-            redispatches: 3,
             network: "box-network".to_owned(),
             backends: vec![backend("gateway-1", 1), backend("gateway-2", 2)],
-            enabled: true,
+            ..plan::Route::default()
         }],
         peers: Vec::new(),
         undeclared: None,
