@@ -10,7 +10,6 @@ use aya::maps::PerCpuValues;
 use aya::programs::{Program, TestRun, TestRunOptions, TestRunResult, XdpMode};
 use gwpool_common::answers::Answers;
 use gwpool_common::net::NextHop;
-use gwpool_common::reason::Reason;
 use gwpool_common::route::{Counters, Load};
 use gwpool_user::datapath::Datapath;
 use gwpool_user::fragments::driver::Held;
@@ -160,8 +159,7 @@ impl Subject for InKernel {
             ..State::default()
         };
         for id in self.image.backends.keys() {
-            let each = maps.counters.get(id, 0)?;
-            let sum = each.iter().fold(Counters::default(), add);
+            let sum = self.datapath.counters(*id)?;
             if sum != Counters::default() {
                 state.counters.insert(*id, sum);
             }
@@ -176,8 +174,7 @@ impl Subject for InKernel {
                 state.sources.insert(client, source.flows());
             }
         }
-        for reason in Reason::ALL {
-            let count: u64 = maps.reasons.get(&(*reason as u32), 0)?.iter().sum();
+        for (reason, count) in self.datapath.reasons()? {
             if count > 0 {
                 state.reasons.insert(reason.name(), count);
             }
@@ -187,17 +184,6 @@ impl Subject for InKernel {
         let answers = maps.answers.get(&0, 0)?;
         state.answers = answers.iter().find(used).copied().unwrap_or_default();
         Ok(state)
-    }
-}
-
-fn add(sum: Counters, more: &Counters) -> Counters {
-    Counters {
-        connections: sum.connections + more.connections,
-        to_backend_packets: sum.to_backend_packets + more.to_backend_packets,
-        to_backend_bytes: sum.to_backend_bytes + more.to_backend_bytes,
-        to_client_packets: sum.to_client_packets + more.to_client_packets,
-        to_client_bytes: sum.to_client_bytes + more.to_client_bytes,
-        redispatches: sum.redispatches + more.redispatches,
     }
 }
 

@@ -2,19 +2,17 @@
 
 use super::error::Error;
 use super::loader::Datapath;
+use aya::Pod;
+use aya::maps::{MapData, PerCpuArray, PerCpuValues};
 use gwpool_common::answers::Answers;
 use gwpool_common::reason::Reason;
 use gwpool_common::route::Counters;
+use std::fmt::Display;
 
 impl Datapath {
     /// What a backend has carried.
     pub fn counters(&self, backend: u32) -> Result<Counters, Error> {
-        let shares = self.maps.counters.get(&backend, 0);
-        let shares = shares.map_err(|source| Error::Map {
-            map: "COUNTERS",
-            what: format!("cannot read entry {backend}"),
-            source,
-        })?;
+        let shares = shares(&self.maps.counters, "COUNTERS", backend, backend)?;
         Ok(shares
             .iter()
             .fold(Counters::default(), |sum, share| Counters {
@@ -29,12 +27,7 @@ impl Datapath {
 
     /// What the programs have answered by themselves; `tick` and `spent` are each CPU's own and left out.
     pub fn answers(&self) -> Result<Answers, Error> {
-        let shares = self.maps.answers.get(&0, 0);
-        let shares = shares.map_err(|source| Error::Map {
-            map: "ANSWERS",
-            what: "cannot read it".to_owned(),
-            source,
-        })?;
+        let shares = shares(&self.maps.answers, "ANSWERS", 0, 0)?;
         Ok(shares
             .iter()
             .fold(Answers::default(), |sum, share| Answers {
@@ -47,14 +40,23 @@ impl Datapath {
     /// Packets by the reason they ended for, all reasons.
     pub fn reasons(&self) -> Result<Vec<(Reason, u64)>, Error> {
         let count = |reason: &Reason| {
-            let shares = self.maps.reasons.get(&(*reason as u32), 0);
-            let shares = shares.map_err(|source| Error::Map {
-                map: "REASONS",
-                what: format!("cannot read the entry of {}", reason.name()),
-                source,
-            })?;
+            let shares = shares(&self.maps.reasons, "REASONS", *reason as u32, reason.name())?;
             Ok((*reason, shares.iter().sum()))
         };
         Reason::ALL.iter().map(count).collect()
     }
+}
+
+/// Each CPU's share of an entry, and what to call that.
+fn shares<V: Pod>(
+    map: &PerCpuArray<MapData, V>,
+    name: &'static str,
+    index: u32,
+    entry: impl Display,
+) -> Result<PerCpuValues<V>, Error> {
+    map.get(&index, 0).map_err(|source| Error::Map {
+        map: name,
+        what: format!("cannot read the entry of {entry}"),
+        source,
+    })
 }

@@ -92,9 +92,7 @@ impl Flows {
             .await?;
         Ok(flows)
     }
-}
 
-impl Flows {
     /// Counts what there is besides flows.
     pub async fn filled(&self) -> Result<Filled, Error> {
         let mut filled = Filled::default();
