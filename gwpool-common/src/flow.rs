@@ -14,11 +14,11 @@ pub struct FlowKey<A> {
     pub source: A,
     /// Its destination address.
     pub destination: A,
-    /// Its source port.
+    /// Its source port; of an ICMP query the identifier; of other protocols zero.
     pub source_port: Port,
-    /// Its destination port.
+    /// Its destination port; of an answer to an ICMP query the identifier; else zero.
     pub destination_port: Port,
-    /// IP protocol: 6 TCP, 17 UDP.
+    /// IP protocol: 6 TCP, 17 UDP, 1 ICMP, and any other that is translated by address.
     pub protocol: u8,
     /// Zero: keys are compared byte by byte.
     pub pad: [u8; 3],
@@ -71,6 +71,11 @@ impl<A> Flow<A> {
     pub const RST: u8 = 16;
     /// Embryonic, client side: the backend has refused; the next SYN goes to another.
     pub const REFUSED: u8 = 32;
+    /// Translated: the client is an inside host (or, with `LOCAL`, this one), the "backend" whoever it speaks with
+    /// outside; the backend's id is 0.
+    pub const NAT: u8 = 64;
+    /// Embryonic: picked up in the middle, so nobody here has seen its handshake.
+    pub const PICKED_UP: u8 = 128;
 
     /// The backend's id.
     #[inline(always)]

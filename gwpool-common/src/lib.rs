@@ -9,6 +9,7 @@ pub mod answers;
 pub mod flow;
 pub mod fragment;
 pub mod limits;
+pub mod nat;
 pub mod net;
 #[cfg(feature = "user")]
 mod pod;
@@ -17,4 +18,4 @@ pub mod route;
 
 /// The version of everything in this crate, part of every pin's path: a daemon adopts only pins of its own version.
 /// Whoever changes the shape or the meaning of a map raises it.
-pub const CONTRACT_VERSION: u32 = 2;
+pub const CONTRACT_VERSION: u32 = 3;

@@ -18,6 +18,31 @@ pub const ACCESS: u32 = 4_096;
 /// Default number of clients whose share of the established tier is counted (`gwpool.limits.sources`); the one that
 /// was silent longest gives way.
 pub const SOURCES: u32 = 65_536;
+/// Default number of mappings (`gwpool.limits.mappings`); `MAPPINGS` has two entries a mapping, one in all where the
+/// host does not translate.
+pub const MAPPINGS: u32 = 131_072;
+/// Default number of addresses outside that mappings remember to have sent to (`gwpool.limits.permissions`); the oldest
+/// give way.
+pub const PERMISSIONS: u32 = 131_072;
+/// Default number of inside hosts whose mappings are counted (`gwpool.limits.subscribers`); the one that was silent
+/// longest gives way.
+pub const SUBSCRIBERS: u32 = 65_536;
+/// Most NAT addresses.
+pub const NAT_ADDRESSES: u32 = 8;
+/// Protocols whose ports are given out: TCP, UDP, ICMP's query identifiers.
+pub const NAT_PROTOCOLS: u32 = 3;
+/// Words of 64 ports each that say of one address and protocol which are taken.
+pub const PORT_WORDS: u32 = 65_536 / 64;
+/// Words that say which of those are full.
+pub const FULL_WORDS: u32 = PORT_WORDS / 64;
+/// Entries of `PORTS`.
+pub const PORTS: u32 = NAT_ADDRESSES * NAT_PROTOCOLS * (PORT_WORDS + FULL_WORDS);
+/// Ports that are tried for one new mapping by the hint of `PORTS`, before all are looked at.
+pub const PORT_TRIES: u32 = 16;
+/// Default of `gwpool.nat.ports_per_host`: half of an address.
+pub const PORTS_PER_HOST: u32 = 32_256;
+/// The ring buffer by which mappings reach the daemon's log, bytes.
+pub const MAPPED_BYTES: u32 = 1 << 20;
 /// Own and peer addresses.
 pub const ADDRESSES: u32 = 4_096;
 /// Managed interfaces.
@@ -82,6 +107,10 @@ pub const TCP_CLOSING_HURRIED_S: u16 = 10;
 pub const HANDSHAKE_S: u16 = 240;
 /// UDP without an answer, seconds idle (RFC 4787 REQ-5: at least 2 min).
 pub const UDP_UNREPLIED_S: u16 = 120;
+/// An ICMP query, seconds idle (RFC 5508 REQ-2: at least 1 min).
+pub const ICMP_S: u16 = 60;
+/// Any other protocol, seconds idle.
+pub const OTHER_S: u16 = 300;
 /// Longest timer that 16 bits of ticks can tell apart, seconds.
 pub const TIMER_MAX_S: u16 = 43_200;
 

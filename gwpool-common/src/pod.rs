@@ -6,6 +6,7 @@ use crate::answers::Answers;
 use crate::flow::{Embryo, Flow, FlowKey};
 use crate::fragment::{First, Fragmented};
 use crate::limits::Settings;
+use crate::nat::{End, Mapped, Mapping, Nat, Permission};
 use crate::net::{Address, Interface, Network, NextHop, V4};
 use crate::route::{Access, Backend, Counters, Listener, Listening, Load, Route, Source};
 
@@ -37,4 +38,9 @@ pod! {
     First = 8;
     Answers = 24;
     Settings = 60;
+    End<V4> = 8;
+    Mapping<V4> = 8;
+    Permission<V4> = 12;
+    Mapped<V4> = 20;
+    Nat<V4> = 72;
 }

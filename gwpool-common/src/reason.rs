@@ -57,6 +57,9 @@ reasons! {
     SelfDelivered "self_delivered" Carried "for this host as backend, given to the local stack";
     SelfReply "self_reply" Carried "this host's own answer as backend, on its way to the client";
     FromPeer "from_peer" Carried "another gateway chose this host: given to the local stack";
+    ToOutside "to_outside" Carried "an inside host's, translated and sent to the outside";
+    ToInside "to_inside" Carried "from outside, or from one inside host to another, translated and sent inside";
+    HostTranslated "host_translated" Carried "this host's own packet, or one the kernel has cut, translated on its way out or back in";
     IcmpError "icmp_error" Carried "an ICMP error about a flow, translated for whom it concerns";
     NotIp "not_ip" Passed "neither IPv4 nor tagged: ARP, IPv6, LLDP and the like";
     VlanTagged "vlan_tagged" Passed "tagged: belongs to its VLAN interface";
@@ -67,6 +70,7 @@ reasons! {
     NotOurs "not_ours" Passed "no flow, no route: the host's own traffic";
     NotASyn "not_a_syn" Passed "TCP to a listen address without SYN and without a flow: the local stack may know it";
     RouteOff "route_off" Passed "a new connection of a route that is switched off: for the local stack";
+    LeftToKernel "left_to_kernel" Passed "from inside, its time to live over or too large for the outside: the kernel answers, or cuts it";
     SpoofedSource "spoofed_source" Dropped "the source is one of our own addresses, or comes in by the wrong interface";
     SpoofedPeer "spoofed_peer" Dropped "the source is a peer gateway's, but not on the network the peers share";
     IcmpIgnored "icmp_ignored" Dropped "an ICMP error that claims a path MTU below 576";
@@ -80,6 +84,12 @@ reasons! {
     OverShare "over_share" Dropped "the client holds all the established flows that one may (limits.flows_per_source)";
     OverRate "over_rate" Dropped "the client opens more flows a second than one may (limits.new_flows_per_source)";
     Undeclared "undeclared" Dropped "for a port of `undeclared` that no route declares";
+    Unsolicited "unsolicited" Dropped "from outside to the NAT address or an inside host, and nobody inside has asked for it";
+    LeakPrevented "leak_prevented" Dropped "about to leave the outside interface with an inside host's address";
+    NatStandby "nat_standby" Dropped "from inside to the outside, but this host does not hold the NAT address";
+    NatExhausted "nat_exhausted" Dropped "the NAT address has no free port for it";
+    NatOverPorts "nat_over_ports" Dropped "the inside host holds all the mappings that one may (nat.ports_per_host)";
+    NatDenied "nat_denied" Dropped "the NAT's allow and deny keep this inside host in";
     Overtaken "overtaken" Dropped "another CPU stored the same new flow at the same moment: the next packet finds it";
     TtlExpired "ttl_expired" Dropped "the time to live ran out here";
     TooBig "too_big" Dropped "larger than the next hop's MTU";

@@ -24,6 +24,7 @@ pub mod opening;
 pub mod packet;
 pub mod pair;
 pub mod parse;
+pub mod pool;
 pub mod ports;
 pub mod proof;
 pub mod redispatch;

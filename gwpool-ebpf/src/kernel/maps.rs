@@ -8,6 +8,7 @@ use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented, Held};
 use gwpool_common::limits::{self, Settings};
+use gwpool_common::nat::{End, Mapped, Mapping, Nat, Permission};
 use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{
@@ -123,6 +124,27 @@ pub static ESTABLISHED: HashMap<FlowKey<V4>, Flow<V4>, { 2 * limits::FLOWS as us
 #[btf_map]
 pub static EMBRYONIC: LruHashMap<FlowKey<V4>, Embryo<V4>, { 2 * limits::EMBRYONIC as usize }> =
     LruHashMap::new();
+/// What the daemon has set of translation.
+#[btf_map]
+pub static NAT: Array<Nat<V4>, { limits::ONE as usize }> = Array::new();
+/// Inside hosts' sockets and what the outside sees them as, two entries each: nothing evicts them.
+#[btf_map]
+pub static MAPPINGS: HashMap<End<V4>, Mapping<V4>, { 2 * limits::MAPPINGS as usize }> =
+    HashMap::new();
+/// Which ports of the NAT addresses are taken or reserved: a hint.
+#[btf_map]
+pub static PORTS: Array<u64, { limits::PORTS as usize }> = Array::new();
+/// Addresses outside that mappings have sent to: the oldest give way.
+#[btf_map]
+pub static PERMISSIONS: LruHashMap<Permission<V4>, u32, { limits::PERMISSIONS as usize }> =
+    LruHashMap::new();
+/// Mappings of each inside host: the one that was silent longest gives way.
+#[btf_map]
+pub static SUBSCRIBERS: LruHashMap<V4, Source, { limits::SUBSCRIBERS as usize }> =
+    LruHashMap::new();
+/// Mappings that begin, for the daemon's log.
+#[btf_map]
+pub static MAPPED: RingBuf<Mapped<V4>, { limits::MAPPED_BYTES as usize }> = RingBuf::new();
 /// What first fragments have said: the oldest give way.
 #[btf_map]
 pub static FRAGMENTS: LruHashMap<Fragmented<V4>, First, { limits::FRAGMENTS as usize }> =

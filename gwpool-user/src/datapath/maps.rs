@@ -11,13 +11,14 @@ use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
+use gwpool_common::nat::{End, Mapping, Nat, Permission};
 use gwpool_common::net::{Address, Interface, Network, NextHop, V4};
 use gwpool_common::route::{
     Access, Backend, Counters, Listener, Listening, Load, ROUTE_NAME_BYTES, Route, Source,
 };
 
 /// Every map of the object that outlives a daemon: these are pinned and adopted.
-pub const NAMES: [&str; 21] = [
+pub const NAMES: [&str; 26] = [
     "SETTINGS",
     "ADDRESSES",
     "NETWORKS",
@@ -39,6 +40,11 @@ pub const NAMES: [&str; 21] = [
     "ESTABLISHED",
     "EMBRYONIC",
     "FRAGMENTS",
+    "NAT",
+    "MAPPINGS",
+    "PORTS",
+    "PERMISSIONS",
+    "SUBSCRIBERS",
 ];
 
 /// Typed handles.
@@ -85,6 +91,18 @@ pub struct Maps {
     pub embryonic: HashMap<MapData, FlowKey<V4>, Embryo<V4>>,
     /// What first fragments have said.
     pub fragments: HashMap<MapData, Fragmented<V4>, First>,
+    /// One entry.
+    pub nat: Array<MapData, Nat<V4>>,
+    /// Two entries a mapping.
+    pub mappings: HashMap<MapData, End<V4>, Mapping<V4>>,
+    /// By address, protocol and word: see [`gwpool_ebpf::pool`].
+    pub ports: Array<MapData, u64>,
+    /// The tick they were last used in.
+    pub permissions: HashMap<MapData, Permission<V4>, u32>,
+    /// Mappings by inside host.
+    pub subscribers: HashMap<MapData, V4, Source>,
+    /// Mappings that begin. Not pinned: each daemon has its own; the mapping log takes it.
+    pub mapped: Option<RingBuf<MapData>>,
     /// Fragments that came before their first one. Not pinned: each daemon has its own; `fragments` takes it.
     pub held: Option<RingBuf<MapData>>,
 }
@@ -114,6 +132,12 @@ impl Maps {
             established: typed(ebpf, "ESTABLISHED")?,
             embryonic: typed(ebpf, "EMBRYONIC")?,
             fragments: typed(ebpf, "FRAGMENTS")?,
+            nat: typed(ebpf, "NAT")?,
+            mappings: typed(ebpf, "MAPPINGS")?,
+            ports: typed(ebpf, "PORTS")?,
+            permissions: typed(ebpf, "PERMISSIONS")?,
+            subscribers: typed(ebpf, "SUBSCRIBERS")?,
+            mapped: Some(typed(ebpf, "MAPPED")?),
             held: Some(typed(ebpf, "HELD")?),
         })
     }
