@@ -124,13 +124,13 @@ impl<A> Nat<A> {
     pub const OVERLOADS: u32 = 4;
     /// `flags`: mappings are told to the daemon, which logs them.
     pub const LOGS: u32 = 8;
-    /// `flags`: it has entries in `ACCESS`, under the route id [`Nat::ACCESS_ID`].
+    /// `flags`: it has entries in `ACCESS`, under the id [`Nat::ACCESS_ID`].
     pub const GUARDED: u32 = 16;
     /// `flags`: inside hosts that no entry names are denied.
     pub const DENIES_REST: u32 = 32;
 
-    /// Stands for a route's id in `ACCESS`.
-    pub const ACCESS_ID: u32 = u32::MAX;
+    /// Stands for a route's id in `ACCESS`, where no route has it.
+    pub const ACCESS_ID: u32 = 0;
 
     /// Filtering: only whom a flow speaks with, address and port.
     pub const BY_FLOW: u8 = 0;
