@@ -143,6 +143,9 @@ const LIMITS: Limits = Limits {
     udp_flows: 256,
     answers_per_second: 16,
     fragments: 1024,
+    mappings: 512,
+    permissions: 256,
+    subscribers: 256,
 };
 
 /// The plan of a world: `seed`, or a file of `tests/cases/worlds/`; `flows`: what the established tier holds.

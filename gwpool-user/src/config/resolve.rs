@@ -59,6 +59,7 @@ pub fn plan(
         routes,
         peers,
         undeclared,
+        nat: None,
         limits: gwpool.limits,
     };
     conflicts::refuse_too_many(&plan, &node.at, findings);

@@ -25,10 +25,12 @@ impl Datapath {
         let networks = tables.networks.all()?.into_iter();
         let access = tables.access.all()?.into_iter();
         let settings = tables.settings.all()?;
+        let nat = tables.nat.all()?;
         Ok(Image {
             settings: settings
                 .first()
                 .map_or_else(Default::default, |(_, one)| *one),
+            nat: nat.first().map_or_else(Default::default, |(_, one)| *one),
             interfaces: tables.interfaces.all()?.into_iter().collect(),
             networks: networks
                 .map(|(_, network)| network)
@@ -71,7 +73,9 @@ fn same_sort(one: &MapWrite, other: &MapWrite) -> bool {
 
 fn removes(write: &MapWrite) -> bool {
     match write {
-        MapWrite::Settings(_) | MapWrite::Network(..) | MapWrite::Slot(..) => false,
+        MapWrite::Settings(_) | MapWrite::Nat(_) | MapWrite::Network(..) | MapWrite::Slot(..) => {
+            false
+        }
         MapWrite::Interface(_, value) => value.is_none(),
         MapWrite::Address(_, value) => value.is_none(),
         MapWrite::Listener(_, value) => value.is_none(),
@@ -95,6 +99,7 @@ fn write(tables: &Tables, writes: &[MapWrite]) -> Result<usize, Error> {
     }
     match &writes[0] {
         To::Settings(_) => to!(settings, To::Settings(settings) => (0, Some(*settings))),
+        To::Nat(_) => to!(nat, To::Nat(nat) => (0, Some(*nat))),
         To::Interface(..) => to!(interfaces, To::Interface(index, value) => (*index, *value)),
         To::Network(..) => to!(networks, To::Network(index, value) => (*index, Some(*value))),
         To::Address(..) => to!(addresses, To::Address(address, value) => (*address, *value)),

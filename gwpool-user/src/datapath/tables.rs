@@ -7,6 +7,7 @@ use super::maps::Maps;
 use aya::Pod;
 use aya::maps::{IterableMap, MapError};
 use gwpool_common::limits::Settings;
+use gwpool_common::nat::Nat;
 use gwpool_common::net::{Address, Interface, Network, V4};
 use gwpool_common::route::{Backend, Counters, Listener, Listening, ROUTE_NAME_BYTES, Route};
 use ipnet::Ipv4Net;
@@ -30,6 +31,8 @@ pub struct Named<K, V> {
 pub struct Tables {
     /// One entry.
     pub settings: Named<u32, Settings>,
+    /// One entry.
+    pub nat: Named<u32, Nat<V4>>,
     /// By interface index.
     pub interfaces: Named<u32, Interface>,
     /// Guarded prefixes.
@@ -57,6 +60,7 @@ impl Tables {
     pub fn of(maps: &Maps) -> Result<Self, Error> {
         Ok(Tables {
             settings: named("SETTINGS", &maps.settings)?,
+            nat: named("NAT", &maps.nat)?,
             interfaces: named("INTERFACES", &maps.interfaces)?,
             networks: named("NETWORKS", &maps.networks)?,
             addresses: named("ADDRESSES", &maps.addresses)?,

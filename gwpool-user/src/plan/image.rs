@@ -9,6 +9,7 @@ use super::changes::Difference;
 use super::ids::{Ids, Names};
 use super::plan::Limits;
 use gwpool_common::limits::{self, Settings};
+use gwpool_common::nat::Nat;
 use gwpool_common::net::{Address, Interface, Network, V4};
 use gwpool_common::route::{Backend, Listener, Listening, Route};
 use ipnet::Ipv4Net;
@@ -21,6 +22,8 @@ use std::ops::Range;
 pub struct Image {
     /// `SETTINGS`.
     pub settings: Settings,
+    /// `NAT`.
+    pub nat: Nat<V4>,
     /// `INTERFACES`, by interface index.
     pub interfaces: BTreeMap<u32, Interface>,
     /// `NETWORKS`, up to the first empty entry.
@@ -53,6 +56,8 @@ pub struct Image {
 pub enum MapWrite {
     /// The settings, whole.
     Settings(Settings),
+    /// What the programs are told of translation, whole.
+    Nat(Nat<V4>),
     /// An interface is managed, or no longer.
     Interface(u32, Option<Interface>),
     /// An entry of the array of guarded prefixes; all zeros ends the list.
@@ -78,6 +83,7 @@ impl Image {
     pub fn apply(&mut self, write: &MapWrite) {
         match write {
             MapWrite::Settings(settings) => self.settings = *settings,
+            MapWrite::Nat(nat) => self.nat = *nat,
             MapWrite::Interface(index, value) => set(&mut self.interfaces, index, value),
             MapWrite::Network(index, network) => self.set_network(*index as usize, *network),
             MapWrite::Address(address, value) => set(&mut self.addresses, address, value),
@@ -187,6 +193,10 @@ impl Limits {
             "ACCESS" => Some(self.access.saturating_mul(2)),
             "SOURCES" => Some(self.sources),
             "FRAGMENTS" => Some(self.fragments),
+            // Two entries a mapping. No map is empty.
+            "MAPPINGS" => Some(self.mappings.saturating_mul(2).max(1)),
+            "PERMISSIONS" => Some(self.permissions.max(1)),
+            "SUBSCRIBERS" => Some(self.subscribers.max(1)),
             _ => None,
         }
     }

@@ -18,6 +18,7 @@ mod ground;
 mod hand;
 mod ids;
 pub mod image;
+mod nat;
 pub mod neighbours;
 #[expect(
     clippy::module_inception,
@@ -26,6 +27,7 @@ pub mod neighbours;
 pub mod plan;
 mod register;
 mod rendezvous;
+pub mod reserved;
 mod runs;
 mod settings;
 mod slots;
@@ -39,4 +41,5 @@ pub use diff::{Difference, diff};
 pub use error::Error;
 pub use ids::{Ids, Names};
 pub use image::{Image, MapWrite};
+pub use nat::{Filtering, Nat, NatTimers, SeenAs};
 pub use plan::*;

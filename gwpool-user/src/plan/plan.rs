@@ -3,6 +3,7 @@
 //! What only the running host knows (interface indexes, its own addresses) is not here: see `host`.
 #![forbid(unsafe_code)]
 
+use super::nat::Nat;
 use gwpool_common::limits;
 use ipnet::Ipv4Net;
 use std::net::Ipv4Addr;
@@ -22,6 +23,8 @@ pub struct Plan {
     pub peers: Vec<Peer>,
     /// `gwpool.undeclared`: what becomes of new connections to ports that no route declares.
     pub undeclared: Option<Undeclared>,
+    /// Translation, on a node that has `output_interface` and `input_interface`.
+    pub nat: Option<Nat>,
     /// Table sizes.
     pub limits: Limits,
 }
@@ -233,6 +236,12 @@ pub struct Limits {
     pub answers_per_second: u32,
     /// Fragmented packets that are remembered.
     pub fragments: u32,
+    /// Mappings; none on a node that does not translate, like the next two.
+    pub mappings: u32,
+    /// Addresses outside that mappings remember to have sent to.
+    pub permissions: u32,
+    /// Inside hosts whose mappings are counted.
+    pub subscribers: u32,
 }
 
 impl Default for Timeout {
@@ -294,6 +303,9 @@ impl Default for Limits {
             udp_flows: limits::FLOWS / 2,
             answers_per_second: limits::ANSWERS_PER_SECOND,
             fragments: limits::FRAGMENTS,
+            mappings: limits::MAPPINGS,
+            permissions: limits::PERMISSIONS,
+            subscribers: limits::SUBSCRIBERS,
         }
     }
 }

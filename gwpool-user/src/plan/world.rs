@@ -87,6 +87,7 @@ pub fn plan() -> Plan {
             ..Limits::default()
         },
         undeclared: None,
+        nat: None,
     }
 }
 

@@ -69,6 +69,7 @@ fn plan() -> Plan {
         }],
         peers: Vec::new(),
         undeclared: None,
+        nat: None,
         limits: Limits {
             flows: 64,
             ..Limits::default()
