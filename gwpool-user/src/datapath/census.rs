@@ -112,9 +112,9 @@ impl Census {
         self.clients.get(client).copied().unwrap_or(0)
     }
 
-    /// Clients that hold flows, and how many; in no order.
-    pub fn clients(&self) -> impl Iterator<Item = (&V4, &u32)> {
-        self.clients.iter()
+    /// Clients that hold flows, and how many.
+    pub fn clients(&self) -> &HashMap<V4, u32> {
+        &self.clients
     }
 
     fn tally(&mut self, backend: u32) -> &mut Tally {

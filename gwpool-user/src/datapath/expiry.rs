@@ -1,4 +1,5 @@
-//! When the sweep ends a flow; pure. The timers and what counts as closed are the pipeline's own (`lifetime`).
+//! When the sweep ends a flow or a mapping; pure. The timers and what counts as closed are the pipeline's own
+//! (`lifetime`).
 //!
 //! Marks are 16-bit ticks that wrap after 18 hours, so ages are differences. A pair is one flow: the later of its
 //! two marks counts, and what either half has seen of FIN and RST.
@@ -6,16 +7,38 @@
 
 use super::halves::ends;
 use gwpool_common::flow::Flow;
-use gwpool_common::limits::{Settings, TCP_CLOSING_HURRIED_S, TCP_CLOSING_S};
+use gwpool_common::limits::{
+    HANDSHAKE_S, ICMP_S, OTHER_S, Settings, TCP_CLOSING_HURRIED_S, TCP_CLOSING_S,
+    TCP_ESTABLISHED_S, UDP_S, UDP_UNREPLIED_S,
+};
+use gwpool_common::nat::Nat;
 use gwpool_common::net::V4;
 use gwpool_ebpf::lifetime::{age, limit_s, ticks};
 use gwpool_ebpf::parse::{TCP, UDP};
+
+/// The backend id of translated flows.
+const NAT: u32 = 0;
+/// IP protocol number of ICMP.
+const ICMP: u8 = 1;
 
 /// Idle times in ticks, by backend id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timers {
     backends: Vec<Limits>,
     others: Limits,
+    nat: Translated,
+    ticks_per_1024_s: u32,
+}
+
+/// Those of translation, in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Translated {
+    flows: Limits,
+    icmp: u16,
+    other: u16,
+    /// Of what nothing has proved: handshakes, UDP that nobody answers.
+    tcp_transitory: u16,
+    udp_unreplied: u16,
 }
 
 /// One backend's idle times in ticks.
@@ -28,7 +51,11 @@ struct Limits {
 
 impl Timers {
     /// Seconds to ticks, rounded up. `idle_s`: backends' ids and their own idle times, 0 for none.
-    pub fn of(settings: &Settings, idle_s: impl Iterator<Item = (u32, u16)>) -> Self {
+    pub fn of(
+        settings: &Settings,
+        nat: &Nat<V4>,
+        idle_s: impl Iterator<Item = (u32, u16)>,
+    ) -> Self {
         let limits = |idle_s| {
             let limit = |protocol, closed| {
                 let seconds = limit_s(protocol, closed, idle_s, settings.closing_s);
@@ -48,12 +75,22 @@ impl Timers {
             }
             backends[id as usize] = limits(own);
         }
-        Timers { backends, others }
+        Timers {
+            backends,
+            others,
+            nat: Translated::of(settings, nat),
+            ticks_per_1024_s: settings.ticks_per_1024_s,
+        }
     }
 
-    /// How long a flow to the backend may be idle, ticks.
+    /// How long an established flow to the backend may be idle, ticks.
     pub fn limit(&self, protocol: u8, closed: bool, backend: u32) -> u16 {
-        let limits = self.backends.get(backend as usize).unwrap_or(&self.others);
+        let limits = match (backend, protocol) {
+            (NAT, TCP | UDP) => &self.nat.flows,
+            (NAT, ICMP) => return self.nat.icmp,
+            (NAT, _) => return self.nat.other,
+            _ => self.backends.get(backend as usize).unwrap_or(&self.others),
+        };
         match (protocol, closed) {
             (TCP, true) => limits.closed,
             (TCP, false) => limits.tcp,
@@ -61,9 +98,61 @@ impl Timers {
         }
     }
 
+    /// How long an embryonic flow to the backend is waited for, ticks.
+    pub fn waits(&self, protocol: u8, backend: u32) -> u16 {
+        match (backend, protocol) {
+            (NAT, _) => self.mapping(protocol),
+            (_, TCP) => ticks(HANDSHAKE_S, self.ticks_per_1024_s),
+            _ => ticks(UDP_UNREPLIED_S, self.ticks_per_1024_s),
+        }
+    }
+
+    /// How long a mapping that no flow names may be idle, ticks.
+    pub fn mapping(&self, protocol: u8) -> u16 {
+        match protocol {
+            TCP => self.nat.tcp_transitory,
+            UDP => self.nat.udp_unreplied,
+            ICMP => self.nat.icmp,
+            _ => self.nat.other,
+        }
+    }
+
+    /// Ticks as seconds.
+    pub fn seconds(&self, ticks: u16) -> u32 {
+        let per_1024_s = self.ticks_per_1024_s.max(1);
+        (u32::from(ticks) << 10) / per_1024_s
+    }
+
     /// Whether this half alone makes the flow worth a look at both. Of a flow that is over, one half does.
     pub fn suspects(&self, protocol: u8, half: &Flow<V4>, now: u16) -> bool {
         age(half.seen, now) >= self.limit(protocol, ends(half), half.backend_id())
+    }
+}
+
+impl Translated {
+    /// What is not set is as it is for routes: a host that no longer translates ends its flows in time. A closed flow is
+    /// hurried with the others, when the table is nearly full.
+    fn of(settings: &Settings, nat: &Nat<V4>) -> Self {
+        let limit = |seconds, default| match seconds {
+            0 => ticks(default, settings.ticks_per_1024_s),
+            set => ticks(set, settings.ticks_per_1024_s),
+        };
+        let tcp_transitory = limit(nat.tcp_transitory_s, HANDSHAKE_S);
+        let closed = match settings.closing_s {
+            TCP_CLOSING_HURRIED_S => tcp_transitory.min(limit(0, TCP_CLOSING_HURRIED_S)),
+            _ => tcp_transitory,
+        };
+        Translated {
+            flows: Limits {
+                tcp: limit(nat.tcp_established_s, TCP_ESTABLISHED_S),
+                closed,
+                udp: limit(nat.udp_s, UDP_S),
+            },
+            icmp: limit(nat.icmp_s, ICMP_S),
+            other: limit(nat.other_s, OTHER_S),
+            tcp_transitory,
+            udp_unreplied: limit(nat.udp_unreplied_s, UDP_UNREPLIED_S),
+        }
     }
 }
 

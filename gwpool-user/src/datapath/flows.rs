@@ -9,6 +9,8 @@ use super::maps::Maps;
 use super::tables::{Named, named};
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
+use gwpool_common::limits;
+use gwpool_common::nat::{End, Mapping, Permission};
 use gwpool_common::net::{NextHop, V4};
 use gwpool_common::route::{Load, Source};
 
@@ -21,6 +23,10 @@ pub struct Flows {
     pub(super) loads: Named<u32, Load>,
     pub(super) sources: Named<V4, Source>,
     fragments: Named<Fragmented<V4>, First>,
+    pub(super) mappings: Named<End<V4>, Mapping<V4>>,
+    pub(super) ports: Named<u32, u64>,
+    pub(super) permissions: Named<Permission<V4>, u32>,
+    pub(super) subscribers: Named<V4, Source>,
 }
 
 /// How much there is of what the programs fill besides flows.
@@ -44,6 +50,10 @@ impl Flows {
             loads: named("LOADS", &maps.loads)?,
             sources: named("SOURCES", &maps.sources)?,
             fragments: named("FRAGMENTS", &maps.fragments)?,
+            mappings: named("MAPPINGS", &maps.mappings)?,
+            ports: named("PORTS", &maps.ports)?,
+            permissions: named("PERMISSIONS", &maps.permissions)?,
+            subscribers: named("SUBSCRIBERS", &maps.subscribers)?,
         })
     }
 
@@ -62,6 +72,18 @@ impl Flows {
     ) -> Result<(), Error> {
         let see = |key: &_, embryo: &Embryo<V4>| see(key, &embryo.flow);
         self.embryonic.each(see).await
+    }
+
+    /// Shows every entry of a mapping, two for each, slice by slice.
+    pub async fn each_mapping(&self, see: impl FnMut(&End<V4>, &Mapping<V4>)) -> Result<(), Error> {
+        self.mappings.each(see).await
+    }
+
+    /// The words that say which ports are taken.
+    pub async fn ports(&self) -> Result<Vec<u64>, Error> {
+        let mut words = Vec::with_capacity(limits::PORTS as usize);
+        self.ports.each(|_, word| words.push(*word)).await?;
+        Ok(words)
     }
 
     /// Counts both tiers.

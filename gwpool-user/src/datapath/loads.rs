@@ -1,4 +1,5 @@
-//! The census's word in `LOADS`, `SHARES` and `SOURCES`: what was found, less what the programs have moved by then.
+//! The census's word in `LOADS`, `SHARES`, `SOURCES` and `SUBSCRIBERS`: what was found, less what the programs have moved
+//! by then.
 //!
 //! The programs go on moving while it is written. `moved` is read right before and written back with `base`, so what
 //! moves in that instant is lost, until the next census sets the count anew.
@@ -6,9 +7,11 @@
 use super::census::Census;
 use super::error::Error;
 use super::loader::Datapath;
-use aya::maps::MapError;
+use super::tables::Named;
+use aya::maps::{HashMap, MapData, MapError};
 use gwpool_common::net::V4;
 use gwpool_common::route::{Load, Source};
+use std::collections::HashMap as Counts;
 
 /// Entries between two looks at other work.
 const WRITES: usize = 1024;
@@ -36,43 +39,74 @@ impl Datapath {
                 written += 1;
             }
         }
-        Ok((written + self.set_sources(census, heavy.max(1)).await?) as u64)
+        let sources = Holders {
+            name: "SOURCES",
+            map: &mut self.maps.sources,
+            table: &self.flows.sources,
+        };
+        Ok((written + sources.set(census.clients(), heavy).await?) as u64)
     }
 
-    async fn set_sources(&mut self, census: &Census, heavy: u32) -> Result<usize, Error> {
-        // Clients of which much was found; those that are in the map and right are taken out.
-        let mut wrong: Vec<V4> = census
-            .clients()
+    /// The same for mappings, by inside host.
+    pub async fn set_subscribers(
+        &mut self,
+        hosts: &Counts<V4, u32>,
+        heavy: u32,
+    ) -> Result<usize, Error> {
+        let subscribers = Holders {
+            name: "SUBSCRIBERS",
+            map: &mut self.maps.subscribers,
+            table: &self.flows.subscribers,
+        };
+        subscribers.set(hosts, heavy).await
+    }
+}
+
+/// Who holds how much.
+struct Holders<'a> {
+    name: &'static str,
+    map: &'a mut HashMap<MapData, V4, Source>,
+    table: &'a Named<V4, Source>,
+}
+
+impl Holders<'_> {
+    async fn set(self, found: &Counts<V4, u32>, heavy: u32) -> Result<usize, Error> {
+        let (held, heavy) = (
+            |holder: &V4| found.get(holder).copied().unwrap_or(0),
+            heavy.max(1),
+        );
+        // Those of whom much was found; who is in the map and right is taken out.
+        let mut wrong: Vec<V4> = found
+            .iter()
             .filter(|(_, found)| **found >= heavy)
-            .map(|(client, _)| *client)
+            .map(|(holder, _)| *holder)
             .collect();
         wrong.sort_unstable();
         let mut right = vec![false; wrong.len()];
         let mut fewer = Vec::new();
-        let compare = |client: &V4, source: &Source| {
-            let agrees = source.flows() == census.held(client);
-            match wrong.binary_search(client) {
+        let compare = |holder: &V4, source: &Source| {
+            let agrees = source.flows() == held(holder);
+            match wrong.binary_search(holder) {
                 Ok(place) => right[place] = agrees,
-                Err(_) if !agrees && source.flows() >= heavy => fewer.push(*client),
+                Err(_) if !agrees && source.flows() >= heavy => fewer.push(*holder),
                 Err(_) => {}
             }
         };
-        self.flows.sources.each(compare).await?;
+        self.table.each(compare).await?;
         let mut right = right.into_iter();
         wrong.retain(|_| !right.next().unwrap_or(false));
         wrong.append(&mut fewer);
-        let sources = &mut self.maps.sources;
-        for (number, client) in wrong.iter().enumerate() {
-            let known = match sources.get(client, 0) {
+        for (number, holder) in wrong.iter().enumerate() {
+            let known = match self.map.get(holder, 0) {
                 Err(MapError::KeyNotFound) => Source::default(),
-                known => known.map_err(failed("SOURCES"))?,
+                known => known.map_err(failed(self.name))?,
             };
             let source = Source {
-                base: census.held(client).wrapping_sub(known.moved),
+                base: held(holder).wrapping_sub(known.moved),
                 ..known
             };
-            let written = sources.insert(client, source, 0);
-            written.map_err(failed("SOURCES"))?;
+            let written = self.map.insert(holder, source, 0);
+            written.map_err(failed(self.name))?;
             rest(number).await;
         }
         Ok(wrong.len())

@@ -4,7 +4,7 @@
 //! - [`apply`]: maps to an image of the plan, and map writes to maps ([`tables`], [`batch`]: many entries at a time).
 //! - [`mode`]: which way of attaching an interface gets; [`attach`]: the links; [`pins`]: where they outlive the daemon.
 //! - [`flows`]: the tables walked; [`halves`]: which entries are one flow; [`expiry`] and [`sweep`]: what
-//!   is over, and its removal.
+//!   is over, and its removal; [`mappings`] and [`release`]: the same of mappings.
 //! - [`census`]: how many flows there are; [`loads`]: the programs are told; [`counters`]: what they counted.
 
 mod apply;
@@ -18,9 +18,11 @@ pub mod flows;
 mod halves;
 pub mod loader;
 mod loads;
+mod mappings;
 pub mod maps;
 pub mod mode;
 pub mod pins;
+pub mod release;
 pub mod sweep;
 mod tables;
 

@@ -1,4 +1,4 @@
-//! Removes what is over: expired flows, next hops and retired backends that no flow names. Counts what is there.
+//! Removes what is over: expired flows, mappings, next hops and retired backends that no flow names. Counts what is there.
 //!
 //! Everything goes by two passes: the first marks what looks over, the second removes it if nothing has moved since.
 //! A pass walks the established tier once; only halves that are idle or ending are joined. Embryonic flows are left
@@ -10,9 +10,11 @@ use super::expiry::{Timers, closing_s};
 use super::flows::is_client_side;
 use super::halves::{Halves, Joined, Marks, Name, Part, ends};
 use super::loader::Datapath;
+use super::release::{Release, Released, Walked};
 use crate::plan::{Image, Limits, diff};
 use aya::maps::MapError;
 use gwpool_common::flow::{Flow, FlowKey};
+use gwpool_common::nat::Nat;
 use gwpool_common::net::{NextHop, V4};
 use gwpool_ebpf::lifetime::age;
 use gwpool_ebpf::pair::mate;
@@ -37,6 +39,7 @@ pub struct Sweep {
     next_hops: BTreeSet<u32>,
     backends: BTreeSet<u32>,
     census: Census,
+    release: Release,
 }
 
 /// What a pass did.
@@ -52,6 +55,8 @@ pub struct Swept {
     pub closing_s: u16,
     /// Counts set right.
     pub counts: u64,
+    /// What became of the mappings.
+    pub mappings: Released,
 }
 
 /// What a walk through the tables found.
@@ -72,9 +77,11 @@ impl Sweep {
         limits: &Limits,
     ) -> Result<Swept, Error> {
         let idle_s = image.backends.iter().map(|(id, own)| (*id, own.idle_s));
-        let timers = Timers::of(&image.settings, idle_s);
+        let nat = nat(datapath)?;
+        let timers = Timers::of(&image.settings, &nat, idle_s);
         let now = datapath.tick()?;
-        let mut found = self.walk(datapath, &timers, now).await?;
+        let mut walked = self.release.walk(datapath, &nat, &timers, now).await?;
+        let mut found = self.walk(datapath, &timers, now, &mut walked).await?;
         let stale = stale_next_hops(datapath, image.settings.epoch).await?;
         let mut retired = diff::retired(image);
         retired.retain(|id| !found.census.names(*id));
@@ -95,6 +102,7 @@ impl Sweep {
         let heavy = limits.flows_per_source / HEAVY;
         let counts = datapath.set_loads(&found.census, heavy).await?;
         self.census = found.census;
+        let mappings = self.release.finish(datapath, walked, &[]).await?;
         let entries = found.entries.saturating_sub(2 * flows);
         let present = image.settings.closing_s;
         Ok(Swept {
@@ -103,6 +111,7 @@ impl Sweep {
             idle,
             closing_s: closing_s(present, entries, 2 * u64::from(limits.flows)),
             counts,
+            mappings,
         })
     }
 
@@ -115,7 +124,13 @@ impl Sweep {
         Ok(self.census.without_clients(embryonic))
     }
 
-    async fn walk(&self, datapath: &Datapath, timers: &Timers, now: u16) -> Result<Found, Error> {
+    async fn walk(
+        &self,
+        datapath: &Datapath,
+        timers: &Timers,
+        now: u16,
+        mappings: &mut Walked,
+    ) -> Result<Found, Error> {
         let mut found = Found {
             census: Census::after(&self.census),
             halves: Halves::default(),
@@ -126,6 +141,7 @@ impl Sweep {
             found.entries += 1;
             found.next_hops[usize::from(flow.next_hop)] = true;
             found.census.see(key, flow);
+            mappings.see(key, flow);
             if ends(flow) || timers.suspects(key.protocol, flow, now) {
                 found.halves.add(key, flow);
             }
@@ -318,6 +334,11 @@ fn take_out(datapath: &mut Datapath, key: &FlowKey<V4>) -> Result<(), Error> {
         }
         Err(source) => Err(failed("ESTABLISHED", source)),
     }
+}
+
+fn nat(datapath: &Datapath) -> Result<Nat<V4>, Error> {
+    let nat = datapath.maps.nat.get(&0, 0);
+    nat.map_err(|source| failed("NAT", source))
 }
 
 fn failed(map: &'static str, source: MapError) -> Error {

@@ -11,6 +11,19 @@ const RST: u8 = Flow::<V4>::RST;
 /// The backend that has an idle time of its own.
 const OWN: u8 = 5;
 
+/// What translated flows go by, in seconds that no route has.
+fn nat() -> Nat<V4> {
+    Nat {
+        tcp_established_s: 1024,
+        tcp_transitory_s: 128,
+        udp_s: 64,
+        udp_unreplied_s: 32,
+        icmp_s: 16,
+        other_s: 8,
+        ..Nat::default()
+    }
+}
+
 fn timers(closing_s: u16) -> Timers {
     let settings = Settings {
         tick_shift: 8,
@@ -18,7 +31,11 @@ fn timers(closing_s: u16) -> Timers {
         closing_s,
         ..Settings::default()
     };
-    Timers::of(&settings, [(4, 0), (u32::from(OWN), 60)].into_iter())
+    Timers::of(
+        &settings,
+        &nat(),
+        [(4, 0), (u32::from(OWN), 60)].into_iter(),
+    )
 }
 
 fn half(backend: u8, flags: u8, seen: u16) -> Flow<V4> {
@@ -169,4 +186,62 @@ fn closed_flows_are_hurried_above_nine_tenths_until_below_eight() {
             "{present} {entries}"
         );
     }
+}
+
+#[test]
+fn translated_flows_go_by_the_nats_timers() {
+    let timers = timers(TCP_CLOSING_S);
+    for (protocol, closed, wanted) in [
+        (TCP, false, 1000),
+        (TCP, true, 125),
+        (UDP, false, 63),
+        (UDP, true, 63),
+        (1, false, 16),
+        (47, false, 8),
+    ] {
+        assert_eq!(timers.limit(protocol, closed, NAT), wanted, "{protocol}");
+        assert_ne!(timers.limit(protocol, closed, 4), wanted, "{protocol}");
+    }
+    let mappings = [TCP, UDP, 1, 47].map(|protocol| timers.mapping(protocol));
+    assert_eq!(mappings, [125, 32, 16, 8]);
+    let waits = [TCP, UDP, 1].map(|protocol| timers.waits(protocol, NAT));
+    assert_eq!(waits, [125, 32, 16]);
+    assert_eq!([timers.waits(TCP, 4), timers.waits(UDP, 4)], [235, 118]);
+    assert_eq!(timers.seconds(1000), 1024);
+}
+
+#[test]
+fn a_closed_translated_flow_is_hurried_with_the_others() {
+    let closed = |closing_s| timers(closing_s).limit(TCP, true, NAT);
+    assert_eq!(closed(TCP_CLOSING_HURRIED_S), 10);
+    // A timer that is shorter by itself stays.
+    let settings = Settings {
+        ticks_per_1024_s: 1000,
+        closing_s: TCP_CLOSING_HURRIED_S,
+        ..Settings::default()
+    };
+    let nat = Nat {
+        tcp_transitory_s: 4,
+        ..nat()
+    };
+    assert_eq!(
+        Timers::of(&settings, &nat, [].into_iter()).limit(TCP, true, NAT),
+        4
+    );
+}
+
+#[test]
+fn where_nothing_is_translated_any_more_flows_end_in_their_protocols_time() {
+    let settings = Settings {
+        ticks_per_1024_s: 1000,
+        closing_s: TCP_CLOSING_S,
+        ..Settings::default()
+    };
+    let timers = Timers::of(&settings, &Nat::default(), [].into_iter());
+    assert_eq!(timers.limit(TCP, false, NAT), timers.limit(TCP, false, 4));
+    assert_eq!(timers.limit(UDP, false, NAT), timers.limit(UDP, false, 4));
+    assert_eq!(
+        [1, 47].map(|protocol| timers.limit(protocol, false, NAT)),
+        [59, 293]
+    );
 }

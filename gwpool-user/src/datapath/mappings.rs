@@ -1,0 +1,188 @@
+//! Which mappings are over, how many there are, and which ports that leaves taken; pure.
+//!
+//! A mapping has two entries, and each is judged by itself, so that what a race or a killed daemon left in halves goes,
+//! too. An entry is *suspect* if its mapping was not seen for long enough, or if its other entry is not there; a live
+//! flow that names it clears it. What was suspect a pass ago and has not moved is over.
+#![forbid(unsafe_code)]
+
+use super::expiry::Timers;
+use gwpool_common::flow::{Flow, FlowKey};
+use gwpool_common::limits::{FULL_WORDS, NAT_PROTOCOLS, PORT_WORDS, PORTS};
+use gwpool_common::nat::{End, Mapping, Nat};
+use gwpool_common::net::V4;
+use gwpool_ebpf::lifetime::age;
+use gwpool_ebpf::pool;
+use std::collections::{HashMap, HashSet};
+
+/// Entries by their ends.
+pub type Entries = HashMap<End<V4>, Mapping<V4>>;
+
+/// Entries that may be over.
+#[derive(Debug, Default)]
+pub struct Suspects {
+    /// Over unless a flow names them.
+    idle: HashSet<End<V4>>,
+    /// Inside entries without an outside one: whoever uses them has no port, and gets one anew.
+    broken: Vec<End<V4>>,
+}
+
+/// How many mappings there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// By [`pool::place`]: TCP, UDP, ICMP.
+    pub protocols: [u64; NAT_PROTOCOLS as usize],
+    /// By inside host. This host's own sockets are nobody's.
+    pub hosts: HashMap<V4, u32>,
+}
+
+/// The end that the entry of this one points to.
+pub fn other(end: &End<V4>, mapping: &Mapping<V4>) -> End<V4> {
+    End {
+        address: mapping.address,
+        port: mapping.port,
+        protocol: end.protocol,
+        side: if end.side == End::<V4>::INSIDE {
+            End::<V4>::OUTSIDE
+        } else {
+            End::<V4>::INSIDE
+        },
+    }
+}
+
+/// Inside and outside end of the mapping that a translated flow's client side names.
+pub fn named(key: &FlowKey<V4>, flow: &Flow<V4>) -> (End<V4>, End<V4>) {
+    let end = |address, port, side| End {
+        address,
+        port,
+        protocol: key.protocol,
+        side,
+    };
+    let rewrite = &flow.rewrite;
+    (
+        end(key.source, key.source_port, End::<V4>::INSIDE),
+        end(rewrite.source, rewrite.source_port, End::<V4>::OUTSIDE),
+    )
+}
+
+impl Suspects {
+    /// Those among these entries.
+    pub fn of(entries: &Entries, timers: &Timers, now: u16) -> Self {
+        let mut suspects = Suspects::default();
+        for (end, mapping) in entries {
+            let far = other(end, mapping);
+            let idle = |inside: &Mapping<V4>| age(inside.seen, now) >= timers.mapping(end.protocol);
+            match (end.side, entries.get(&far)) {
+                (End::<V4>::INSIDE, None) => suspects.broken.push(*end),
+                (End::<V4>::INSIDE, Some(_)) if !idle(mapping) => {}
+                (End::<V4>::OUTSIDE, Some(inside))
+                    if other(&far, inside) == *end && !idle(inside) => {}
+                _ => {
+                    suspects.idle.insert(*end);
+                }
+            }
+        }
+        suspects
+    }
+
+    /// Clears what a translated flow's client side names.
+    pub fn clear(&mut self, key: &FlowKey<V4>, flow: &Flow<V4>) {
+        if !self.idle.is_empty() {
+            let (inside, outside) = named(key, flow);
+            self.idle.remove(&inside);
+            self.idle.remove(&outside);
+        }
+    }
+
+    /// What is left of them: those that were so a pass ago, inside ends first, and all others, each as it was found.
+    pub fn over(&self, entries: &Entries, before: &Entries) -> (Vec<End<V4>>, Entries) {
+        let idle = self.idle.iter().map(|end| (end, false));
+        let broken = self.broken.iter().map(|end| (end, true));
+        let (mut over, mut marked) = (Vec::new(), Entries::new());
+        for (end, is_broken) in idle.chain(broken) {
+            let Some(found) = entries.get(end) else {
+                continue;
+            };
+            let same = before.get(end).is_some_and(|mark| {
+                // One that is broken is so however often it is used.
+                mark == found || (is_broken && other(end, mark) == other(end, found))
+            });
+            if same {
+                over.push(*end);
+            } else {
+                marked.insert(*end, *found);
+            }
+        }
+        over.sort_unstable_by_key(|end| (end.side, *end));
+        (over, marked)
+    }
+}
+
+impl Tally {
+    /// Counts these entries.
+    pub fn of(entries: &Entries) -> Self {
+        let mut tally = Tally::default();
+        for (end, mapping) in entries {
+            tally.see(end, mapping);
+        }
+        tally
+    }
+
+    /// Counts an entry.
+    pub fn see(&mut self, end: &End<V4>, mapping: &Mapping<V4>) {
+        if end.side != End::<V4>::INSIDE {
+            return;
+        }
+        if let Some(place) = pool::place(end.protocol) {
+            self.protocols[place as usize] += 1;
+        }
+        if end.address != mapping.address {
+            *self.hosts.entry(end.address).or_default() += 1;
+        }
+    }
+
+    /// Mappings, all.
+    pub fn all(&self) -> u64 {
+        self.protocols.iter().sum()
+    }
+}
+
+/// The words of `PORTS` for these entries, with the ports that are never given out.
+pub fn words(entries: &Entries, nat: &Nat<V4>, reserved: &[u64]) -> Vec<u64> {
+    let mut words = reserved.to_vec();
+    words.resize(PORTS as usize, 0);
+    let count = (nat.address_count as usize).min(nat.addresses.len());
+    for end in entries.keys() {
+        let address = (0..)
+            .zip(&nat.addresses[..count])
+            .find(|(_, own)| end.side == End::<V4>::OUTSIDE && **own == end.address);
+        if let (Some((address, _)), Some(place)) = (address, pool::place(end.protocol)) {
+            let (word, bit) = pool::bit(u16::from_be_bytes(end.port));
+            words[(pool::words(address, place) + word) as usize] |= bit;
+        }
+    }
+    words
+}
+
+/// What is to be written, where `before` was there before the entries were walked through and `now` is after it: bits
+/// that have come since are of mappings that the walk may have missed, and stay.
+pub fn corrections(mut words: Vec<u64>, before: &[u64], now: &[u64]) -> Vec<(u32, u64)> {
+    for ((word, before), now) in words.iter_mut().zip(before).zip(now) {
+        *word |= now & !before;
+    }
+    for first in (0..words.len()).step_by((PORT_WORDS + FULL_WORDS) as usize) {
+        let (ports, full) = words[first..].split_at_mut(PORT_WORDS as usize);
+        for (full, ports) in full.iter_mut().zip(ports.chunks(u64::BITS as usize)) {
+            let bit = |(place, ports): (usize, &u64)| u64::from(*ports == u64::MAX) << place;
+            *full = ports.iter().enumerate().map(bit).sum();
+        }
+    }
+    let differs = |(_, (word, now)): &(u32, (&u64, &u64))| word != now;
+    (0..)
+        .zip(words.iter().zip(now))
+        .filter(differs)
+        .map(|(index, (word, _))| (index, *word))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

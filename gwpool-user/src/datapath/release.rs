@@ -1,0 +1,226 @@
+//! The mappings' part of a pass: those that are over go, then what the programs are told of the others is set right:
+//! how many each inside host has, and which ports are taken.
+//!
+//! The inside entry goes first: it is what the programs find a mapping by, and whoever finds it asks no further. The
+//! outside one, which owns the port, goes when no inside entry points to it any more. A mapping that is used while it
+//! goes is made anew by its next packet.
+
+use super::error::Error;
+use super::expiry::Timers;
+use super::loader::Datapath;
+use super::mappings::{Entries, Suspects, Tally, corrections, other, words};
+use aya::maps::MapError;
+use gwpool_common::flow::{Flow, FlowKey};
+use gwpool_common::nat::{End, Mapping, Nat, Permission};
+use gwpool_common::net::V4;
+use std::collections::HashSet;
+
+/// Removals between two looks at other work.
+const REMOVALS: usize = 1024;
+/// An inside host that holds this part of what it may is entered in `SUBSCRIBERS`, if the programs have lost its count.
+const HEAVY: u32 = 16;
+
+/// What the last pass has marked.
+#[derive(Debug, Default)]
+pub struct Release {
+    marked: Entries,
+    tally: Tally,
+}
+
+/// What a pass has found before it walks through the flows.
+#[derive(Debug)]
+pub struct Walked {
+    nat: Nat<V4>,
+    entries: Entries,
+    suspects: Suspects,
+    /// `PORTS` before the walk.
+    ports: Vec<u64>,
+}
+
+/// A mapping: its inside end and its outside end.
+pub type Pair = (End<V4>, End<V4>);
+
+/// What became of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Released {
+    /// Mappings that were over.
+    pub over: Vec<Pair>,
+    /// Those that live; only where they are logged.
+    pub live: Vec<Pair>,
+    /// Counts and words set right.
+    pub corrections: u64,
+}
+
+impl Walked {
+    /// A live flow.
+    pub fn see(&mut self, key: &FlowKey<V4>, flow: &Flow<V4>) {
+        if flow.flags & (Flow::<V4>::NAT | Flow::<V4>::BACKEND_SIDE) == Flow::<V4>::NAT {
+            self.suspects.clear(key, flow);
+        }
+    }
+}
+
+impl Release {
+    /// Looks at all mappings.
+    pub async fn walk(
+        &self,
+        datapath: &Datapath,
+        nat: &Nat<V4>,
+        timers: &Timers,
+        now: u16,
+    ) -> Result<Walked, Error> {
+        let ports = match nat.address_count {
+            0 => Vec::new(),
+            _ => datapath.flows.ports().await?,
+        };
+        let mut entries = Entries::with_capacity(2 * self.tally.all() as usize);
+        let see = |end: &End<V4>, mapping: &Mapping<V4>| {
+            entries.insert(*end, *mapping);
+        };
+        datapath.flows.mappings.each(see).await?;
+        Ok(Walked {
+            nat: *nat,
+            suspects: Suspects::of(&entries, timers, now),
+            entries,
+            ports,
+        })
+    }
+
+    /// Releases what is over, of which no flow was seen. `reserved`: words of the ports that are never given out.
+    pub async fn finish(
+        &mut self,
+        datapath: &mut Datapath,
+        walked: Walked,
+        reserved: &[u64],
+    ) -> Result<Released, Error> {
+        let Walked {
+            nat,
+            mut entries,
+            suspects,
+            ports,
+        } = walked;
+        let (over, marked) = suspects.over(&entries, &self.marked);
+        self.marked = marked;
+        let mut released = Released::default();
+        let mut freed = HashSet::new();
+        for (number, end) in over.iter().enumerate() {
+            if number % REMOVALS == REMOVALS - 1 {
+                tokio::task::yield_now().await;
+            }
+            let found = entries[end];
+            if !remove(datapath, end, &found)? {
+                continue;
+            }
+            entries.remove(end);
+            if end.side == End::<V4>::INSIDE {
+                released.over.push((*end, other(end, &found)));
+            } else {
+                freed.insert(*end);
+            }
+        }
+        withdraw(datapath, &freed).await?;
+        if nat.flags & Nat::<V4>::LOGS != 0 {
+            let inside = entries
+                .iter()
+                .filter(|(end, _)| end.side == End::<V4>::INSIDE);
+            let pair = |(end, mapping): (&End<V4>, &Mapping<V4>)| (*end, other(end, mapping));
+            released.live = inside.map(pair).collect();
+        }
+        self.tally = Tally::of(&entries);
+        let heavy = nat.ports_per_host / HEAVY;
+        let counts = datapath.set_subscribers(&self.tally.hosts, heavy).await?;
+        released.corrections =
+            (counts + rewrite(datapath, &nat, &entries, reserved, &ports).await?) as u64;
+        Ok(released)
+    }
+}
+
+/// Removes an entry that is as it was found; false if it is not.
+fn remove(datapath: &mut Datapath, end: &End<V4>, found: &Mapping<V4>) -> Result<bool, Error> {
+    let Some(present) = mapping(datapath, end)? else {
+        return Ok(false);
+    };
+    let far = other(end, &present);
+    let beyond = mapping(datapath, &far)?;
+    let over = if end.side == End::<V4>::INSIDE {
+        present == *found || beyond.is_none()
+    } else {
+        present == *found && beyond.is_none_or(|beyond| other(&far, &beyond) != *end)
+    };
+    if over {
+        take_out(datapath, end)?;
+    }
+    Ok(over)
+}
+
+/// The permissions of outside ends that are nobody's any more: whoever has the port next has asked nobody yet.
+async fn withdraw(datapath: &Datapath, freed: &HashSet<End<V4>>) -> Result<(), Error> {
+    if freed.is_empty() {
+        return Ok(());
+    }
+    let mut over = Vec::new();
+    let see = |permission: &Permission<V4>, _: &u32| {
+        let end = End {
+            address: permission.outside,
+            port: permission.port,
+            protocol: permission.protocol,
+            side: End::<V4>::OUTSIDE,
+        };
+        if freed.contains(&end) {
+            over.push(*permission);
+        }
+    };
+    datapath.flows.permissions.each(see).await?;
+    let gone = datapath
+        .flows
+        .permissions
+        .write(&over, |key| Some((*key, None)));
+    gone.map(drop)
+}
+
+/// Sets the words of `PORTS` right; how many that were.
+async fn rewrite(
+    datapath: &Datapath,
+    nat: &Nat<V4>,
+    entries: &Entries,
+    reserved: &[u64],
+    before: &[u64],
+) -> Result<usize, Error> {
+    if nat.address_count == 0 {
+        return Ok(0);
+    }
+    let words = words(entries, nat, reserved);
+    let now = datapath.flows.ports().await?;
+    let corrections = corrections(words, before, &now);
+    let set = |(index, word): &(u32, u64)| Some((*index, Some(*word)));
+    datapath.flows.ports.write(&corrections, set)?;
+    Ok(corrections.len())
+}
+
+fn mapping(datapath: &Datapath, end: &End<V4>) -> Result<Option<Mapping<V4>>, Error> {
+    match datapath.maps.mappings.get(end, 0) {
+        Ok(mapping) => Ok(Some(mapping)),
+        Err(MapError::KeyNotFound) => Ok(None),
+        Err(source) => Err(failed(source)),
+    }
+}
+
+fn take_out(datapath: &mut Datapath, end: &End<V4>) -> Result<(), Error> {
+    match datapath.maps.mappings.remove(end) {
+        Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error))
+            if error.io_error.kind() == std::io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
+        Err(source) => Err(failed(source)),
+    }
+}
+
+fn failed(source: MapError) -> Error {
+    Error::Map {
+        map: "MAPPINGS",
+        what: "the sweep cannot use it".to_owned(),
+        source,
+    }
+}
