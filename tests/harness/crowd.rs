@@ -99,7 +99,7 @@ impl Crowd {
         let runtime = tokio::runtime::Builder::new_current_thread().build()?;
         let (datapath, image) = self.kernel.parts();
         let before = cpu()?;
-        let pass = self.sweep.pass(datapath, image, &self.plan.limits);
+        let pass = self.sweep.pass(datapath, image, &self.plan);
         let swept = runtime.block_on(pass)?;
         let spent = cpu()?.saturating_sub(before);
         let image = self.kernel.image();

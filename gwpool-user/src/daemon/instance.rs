@@ -237,7 +237,7 @@ impl Instance {
     async fn try_sweep(&mut self) -> Result<()> {
         let swept = self
             .sweep
-            .pass(&mut self.datapath, &self.image, &self.plan.limits)
+            .pass(&mut self.datapath, &self.image, &self.plan)
             .await?;
         if swept.flows + swept.next_hops != 0 {
             debug!(

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 use super::expiry::Timers;
+use crate::plan::{Plan, reserved};
 use gwpool_common::flow::{Flow, FlowKey};
 use gwpool_common::limits::{FULL_WORDS, NAT_PROTOCOLS, PORT_WORDS, PORTS};
 use gwpool_common::nat::{End, Mapping, Nat};
@@ -13,6 +14,9 @@ use gwpool_common::net::V4;
 use gwpool_ebpf::lifetime::age;
 use gwpool_ebpf::pool;
 use std::collections::{HashMap, HashSet};
+
+/// Protocols whose ports are given out: TCP, UDP, ICMP.
+const PROTOCOLS: [u8; NAT_PROTOCOLS as usize] = [6, 17, 1];
 
 /// Entries by their ends.
 pub type Entries = HashMap<End<V4>, Mapping<V4>>;
@@ -146,18 +150,25 @@ impl Tally {
     }
 }
 
-/// The words of `PORTS` for these entries, with the ports that are never given out.
-pub fn words(entries: &Entries, nat: &Nat<V4>, reserved: &[u64]) -> Vec<u64> {
-    let mut words = reserved.to_vec();
-    words.resize(PORTS as usize, 0);
-    let count = (nat.address_count as usize).min(nat.addresses.len());
-    for end in entries.keys() {
-        let address = (0..)
-            .zip(&nat.addresses[..count])
-            .find(|(_, own)| end.side == End::<V4>::OUTSIDE && **own == end.address);
-        if let (Some((address, _)), Some(place)) = (address, pool::place(end.protocol)) {
+/// The words of `PORTS` as they are for these entries and the plan's reserved ports, those of the second level left out.
+pub fn words(entries: &Entries, nat: &Nat<V4>, plan: &Plan) -> Vec<u64> {
+    let mut words = vec![0; PORTS as usize];
+    let addresses = || (0..nat.address_count).zip(&nat.addresses);
+    for (number, address) in addresses() {
+        for (protocol, place) in PROTOCOLS
+            .iter()
+            .filter_map(|protocol| Some((*protocol, pool::place(*protocol)?)))
+        {
+            let first = pool::words(number, place) as usize;
+            words[first..first + PORT_WORDS as usize]
+                .copy_from_slice(&reserved::words(plan, *address, protocol));
+        }
+    }
+    for end in entries.keys().filter(|end| end.side == End::<V4>::OUTSIDE) {
+        let own = addresses().find(|(_, own)| **own == end.address);
+        if let (Some((number, _)), Some(place)) = (own, pool::place(end.protocol)) {
             let (word, bit) = pool::bit(u16::from_be_bytes(end.port));
-            words[(pool::words(address, place) + word) as usize] |= bit;
+            words[(pool::words(number, place) + word) as usize] |= bit;
         }
     }
     words
@@ -169,12 +180,9 @@ pub fn corrections(mut words: Vec<u64>, before: &[u64], now: &[u64]) -> Vec<(u32
     for ((word, before), now) in words.iter_mut().zip(before).zip(now) {
         *word |= now & !before;
     }
-    for first in (0..words.len()).step_by((PORT_WORDS + FULL_WORDS) as usize) {
-        let (ports, full) = words[first..].split_at_mut(PORT_WORDS as usize);
-        for (full, ports) in full.iter_mut().zip(ports.chunks(u64::BITS as usize)) {
-            let bit = |(place, ports): (usize, &u64)| u64::from(*ports == u64::MAX) << place;
-            *full = ports.iter().enumerate().map(bit).sum();
-        }
+    for one in words.chunks_mut((PORT_WORDS + FULL_WORDS) as usize) {
+        let (ports, full) = one.split_at_mut(PORT_WORDS as usize);
+        full.copy_from_slice(&reserved::full(ports));
     }
     let differs = |(_, (word, now)): &(u32, (&u64, &u64))| word != now;
     (0..)

@@ -9,6 +9,7 @@ use super::error::Error;
 use super::expiry::Timers;
 use super::loader::Datapath;
 use super::mappings::{Entries, Suspects, Tally, corrections, other, words};
+use crate::plan::Plan;
 use aya::maps::MapError;
 use gwpool_common::flow::{Flow, FlowKey};
 use gwpool_common::nat::{End, Mapping, Nat, Permission};
@@ -86,12 +87,12 @@ impl Release {
         })
     }
 
-    /// Releases what is over, of which no flow was seen. `reserved`: words of the ports that are never given out.
+    /// Releases what is over, of which no flow was seen.
     pub async fn finish(
         &mut self,
         datapath: &mut Datapath,
         walked: Walked,
-        reserved: &[u64],
+        plan: &Plan,
     ) -> Result<Released, Error> {
         let Walked {
             nat,
@@ -129,8 +130,11 @@ impl Release {
         self.tally = Tally::of(&entries);
         let heavy = nat.ports_per_host / HEAVY;
         let counts = datapath.set_subscribers(&self.tally.hosts, heavy).await?;
-        released.corrections =
-            (counts + rewrite(datapath, &nat, &entries, reserved, &ports).await?) as u64;
+        let words = match nat.address_count {
+            0 => 0,
+            _ => rewrite(datapath, words(&entries, &nat, plan), &ports).await?,
+        };
+        released.corrections = (counts + words) as u64;
         Ok(released)
     }
 }
@@ -179,17 +183,7 @@ async fn withdraw(datapath: &Datapath, freed: &HashSet<End<V4>>) -> Result<(), E
 }
 
 /// Sets the words of `PORTS` right; how many that were.
-async fn rewrite(
-    datapath: &Datapath,
-    nat: &Nat<V4>,
-    entries: &Entries,
-    reserved: &[u64],
-    before: &[u64],
-) -> Result<usize, Error> {
-    if nat.address_count == 0 {
-        return Ok(0);
-    }
-    let words = words(entries, nat, reserved);
+async fn rewrite(datapath: &Datapath, words: Vec<u64>, before: &[u64]) -> Result<usize, Error> {
     let now = datapath.flows.ports().await?;
     let corrections = corrections(words, before, &now);
     let set = |(index, word): &(u32, u64)| Some((*index, Some(*word)));

@@ -11,10 +11,9 @@ use super::flows::is_client_side;
 use super::halves::{Halves, Joined, Marks, Name, Part, ends};
 use super::loader::Datapath;
 use super::release::{Release, Released, Walked};
-use crate::plan::{Image, Limits, diff};
+use crate::plan::{Image, Plan, diff};
 use aya::maps::MapError;
 use gwpool_common::flow::{Flow, FlowKey};
-use gwpool_common::nat::Nat;
 use gwpool_common::net::{NextHop, V4};
 use gwpool_ebpf::lifetime::age;
 use gwpool_ebpf::pair::mate;
@@ -69,18 +68,21 @@ struct Found {
 }
 
 impl Sweep {
-    /// One pass. `image`, `limits`: as they run.
+    /// One pass. `image`, `plan`: as they run.
     pub async fn pass(
         &mut self,
         datapath: &mut Datapath,
         image: &Image,
-        limits: &Limits,
+        plan: &Plan,
     ) -> Result<Swept, Error> {
+        let limits = &plan.limits;
         let idle_s = image.backends.iter().map(|(id, own)| (*id, own.idle_s));
-        let nat = nat(datapath)?;
-        let timers = Timers::of(&image.settings, &nat, idle_s);
+        let timers = Timers::of(&image.settings, &image.nat, idle_s);
         let now = datapath.tick()?;
-        let mut walked = self.release.walk(datapath, &nat, &timers, now).await?;
+        let mut walked = self
+            .release
+            .walk(datapath, &image.nat, &timers, now)
+            .await?;
         let mut found = self.walk(datapath, &timers, now, &mut walked).await?;
         let stale = stale_next_hops(datapath, image.settings.epoch).await?;
         let mut retired = diff::retired(image);
@@ -102,7 +104,7 @@ impl Sweep {
         let heavy = limits.flows_per_source / HEAVY;
         let counts = datapath.set_loads(&found.census, heavy).await?;
         self.census = found.census;
-        let mappings = self.release.finish(datapath, walked, &[]).await?;
+        let mappings = self.release.finish(datapath, walked, plan).await?;
         let entries = found.entries.saturating_sub(2 * flows);
         let present = image.settings.closing_s;
         Ok(Swept {
@@ -334,11 +336,6 @@ fn take_out(datapath: &mut Datapath, key: &FlowKey<V4>) -> Result<(), Error> {
         }
         Err(source) => Err(failed("ESTABLISHED", source)),
     }
-}
-
-fn nat(datapath: &Datapath) -> Result<Nat<V4>, Error> {
-    let nat = datapath.maps.nat.get(&0, 0);
-    nat.map_err(|source| failed("NAT", source))
 }
 
 fn failed(map: &'static str, source: MapError) -> Error {

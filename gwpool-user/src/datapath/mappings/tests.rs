@@ -2,6 +2,7 @@
 //! 100 ticks.
 
 use super::*;
+use crate::plan::{self, world};
 use gwpool_common::limits::Settings;
 use gwpool_common::net::Port;
 use gwpool_ebpf::parse::{TCP, UDP};
@@ -236,10 +237,20 @@ fn words_are_what_is_mapped_and_what_is_reserved() {
     entries.insert(second, to(end(End::<V4>::INSIDE, HOST, 5, 1), NOW));
     let stranger = end(End::<V4>::OUTSIDE, [10, 9, 0, 252], 5, TCP);
     entries.insert(stranger, to(inside(HOST, 9), NOW));
-    let words = words(&entries, &nat(), &[1]);
-    let set: Vec<(usize, u64)> = (0..).zip(words).filter(|(_, word)| *word != 0).collect();
-    let icmp = pool::words(1, 2) as usize;
-    assert_eq!(set, [(0, 1), (1, 1), (icmp, 1 << 5)]);
+    let plan = Plan {
+        nat: Some(plan::Nat::default()),
+        routes: Vec::new(),
+        ..world::plan()
+    };
+    let words = words(&entries, &nat(), &plan);
+    let set: Vec<(u32, u64)> = (0..).zip(words).filter(|(_, word)| *word != 0).collect();
+    // Port 0 of TCP and UDP is nobody's.
+    let mut expected = vec![(0, 1), (1, 1)];
+    for (address, place) in [(0, 1), (1, 0), (1, 1)] {
+        expected.push((pool::words(address, place), 1));
+    }
+    expected.push((pool::words(1, 2), 1 << 5));
+    assert_eq!(set, expected);
 }
 
 #[test]
