@@ -6,7 +6,7 @@
 //! RFC 4787 REQ-1).
 
 use crate::limits;
-use crate::net::Port;
+use crate::net::{Port, V4};
 
 /// One end of a mapping: the key of `MAPPINGS`, where each mapping has two entries.
 #[repr(C)]
@@ -115,6 +115,28 @@ pub struct Nat<A> {
     pub longest_s: u16,
 }
 
+impl Nat<V4> {
+    /// Nothing is set.
+    pub const NONE: Self = Nat {
+        flags: 0,
+        inside: 0,
+        outside: 0,
+        own: [0; 4],
+        addresses: [[0; 4]; limits::NAT_ADDRESSES as usize],
+        address_count: 0,
+        ports_per_host: 0,
+        tcp_filtering: 0,
+        udp_filtering: 0,
+        tcp_established_s: 0,
+        tcp_transitory_s: 0,
+        udp_s: 0,
+        udp_unreplied_s: 0,
+        icmp_s: 0,
+        other_s: 0,
+        longest_s: 0,
+    };
+}
+
 impl<A> Nat<A> {
     /// `flags`: this host translates.
     pub const ON: u32 = 1;
@@ -137,5 +159,5 @@ impl<A> Nat<A> {
     /// Filtering: whoever has an address that the mapping has sent to.
     pub const BY_ADDRESS: u8 = 1;
     /// Filtering: anybody.
-    pub const NONE: u8 = 2;
+    pub const OPEN: u8 = 2;
 }

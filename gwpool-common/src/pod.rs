@@ -36,7 +36,7 @@ pod! {
     Counters = 48;
     Fragmented<V4> = 12;
     First = 8;
-    Answers = 24;
+    Answers = 32;
     Settings = 60;
     End<V4> = 8;
     Mapping<V4> = 8;

@@ -155,6 +155,14 @@ pub struct Source {
 }
 
 impl Source {
+    /// Of who holds nothing.
+    pub const NONE: Self = Source {
+        moved: 0,
+        base: 0,
+        tick: 0,
+        fresh: 0,
+    };
+
     /// How many it holds now.
     pub const fn flows(self) -> u32 {
         let flows = self.base.wrapping_add(self.moved) as i32;

@@ -18,9 +18,10 @@ use crate::checksum;
 use crate::family::{Family, L3, Network, Part};
 use crate::icmp::{self, Header};
 use crate::packet::Packet;
-use crate::parse::{Ports, TCP, TcpHeader, UDP, UdpHeader, checksum_offset, tcp};
+use crate::parse::{self, ICMP, Ports, TCP, TcpHeader, UDP, UdpHeader, checksum_offset, tcp};
 use crate::rewrite;
 use crate::world::World;
+use gwpool_common::nat::Nat;
 use gwpool_common::net::Address;
 use gwpool_common::reason::Reason;
 
@@ -32,31 +33,31 @@ pub struct Word {
     pub kind: u8,
     /// ICMP's code.
     pub code: u8,
+    /// TCP is told so by a reset.
+    pub resets: u8,
+    /// Zero.
+    pub pad: u8,
     /// "Fragmentation needed": what the next hop takes.
     pub mtu: u16,
-}
-
-impl Word {
-    /// To TCP it is said by a reset.
-    #[inline(always)]
-    const fn resets(self) -> bool {
-        self.kind == icmp::UNREACHABLE && self.code != icmp::FRAGMENTATION_NEEDED
-    }
 }
 
 /// The word for a packet that ends for `reason`, if there is one and an answer left in this tick. At TC it is spent.
 #[inline(always)]
 pub fn due<F: Family, W: World<F>>(world: &mut W, reason: Reason) -> Option<Word> {
-    let (kind, code) = match reason {
+    let (kind, code, resets) = match reason {
         Reason::NoLiveBackend
         | Reason::NoFreePort
         | Reason::TableFull
         | Reason::OverShare
         | Reason::OverRate
-        | Reason::Undeclared => (icmp::UNREACHABLE, icmp::PORT),
-        Reason::Denied => (icmp::UNREACHABLE, icmp::PROHIBITED),
-        Reason::TtlExpired => (icmp::TIME_EXCEEDED, 0),
-        Reason::TooBig => (icmp::UNREACHABLE, icmp::FRAGMENTATION_NEEDED),
+        | Reason::Undeclared => (icmp::UNREACHABLE, icmp::PORT, true),
+        Reason::Denied => (icmp::UNREACHABLE, icmp::PROHIBITED, true),
+        // RFC 5508 REQ-8: whatever the protocol.
+        Reason::NatExhausted | Reason::NatOverPorts | Reason::NatDenied => {
+            (icmp::UNREACHABLE, icmp::PROHIBITED, false)
+        }
+        Reason::TtlExpired => (icmp::TIME_EXCEEDED, 0, false),
+        Reason::TooBig => (icmp::UNREACHABLE, icmp::FRAGMENTATION_NEEDED, false),
         _ => return None,
     };
     let (now, limit) = (world.now() as u32, world.settings().answers_per_tick);
@@ -70,7 +71,13 @@ pub fn due<F: Family, W: World<F>>(world: &mut W, reason: Reason) -> Option<Word
         return None;
     }
     answers.spent += spends as u32;
-    Some(Word { kind, code, mtu })
+    Some(Word {
+        kind,
+        code,
+        resets: resets as u8,
+        pad: 0,
+        mtu,
+    })
 }
 
 /// Turns the packet into what its sender is told.
@@ -85,7 +92,7 @@ pub fn make<F: Family, P: Packet, W: World<F>>(
 ) -> Result<(), Reason> {
     let network = F::again(packet);
     let transport = transport(packet, &network)?;
-    let resets = network.protocol == TCP && word.resets();
+    let resets = network.protocol == TCP && word.resets != 0;
     if !may_be_told::<F, P>(packet, &network, &transport.segment, resets) {
         return Err(Reason::NotOurs);
     }
@@ -131,9 +138,11 @@ fn transport<A, P: Packet>(packet: &mut P, network: &Network<A>) -> Result<Trans
             check: segment.check,
         });
     }
-    if network.protocol != UDP {
+    // No error answers an error (RFC 1122 3.2.2).
+    if network.protocol == ICMP && !parse::is_query(packet, network) {
         return Err(Reason::NotOurs);
     }
+    // Of what is neither TCP nor UDP, as many bytes are quoted (RFC 792).
     let header = *packet.at::<UdpHeader>(network.l4)?;
     Ok(Transport {
         ports: header.ports,
@@ -160,8 +169,8 @@ fn may_be_told<F: Family, P: Packet>(
         && F::sound(packet, network)
 }
 
-/// Our address that the answer comes from: where the packet was sent to, or, if that is a client's own
-/// (`source: preserve`), what the client takes us for.
+/// Our address that the answer comes from: where the packet was sent to; for an inside host our own one there; or, if it
+/// was sent to a client's own (`source: preserve`), what the client takes us for.
 #[inline(always)]
 fn own_end<F: Family, W: World<F>>(
     world: &mut W,
@@ -171,6 +180,10 @@ fn own_end<F: Family, W: World<F>>(
     let known = world.address(&network.destination).unwrap_or_default();
     if known.flags & Address::OWN != 0 {
         return Some(network.destination);
+    }
+    let (nat, by) = (world.nat(), world.interface());
+    if nat.flags & Nat::<F::Address>::ON != 0 && nat.inside == by {
+        return Some(nat.own);
     }
     Some(
         icmp::flow::<F, W>(world, &ports.key(network))?
@@ -236,7 +249,8 @@ fn error<F: Family, P: Packet>(
     word: Word,
 ) -> Result<(), Reason> {
     let field = network.l4 + checksum_offset(network.protocol);
-    let quoted = if packet.partial(field, transport.check)? {
+    let checked = network.protocol == TCP || network.protocol == UDP;
+    let quoted = if checked && packet.partial(field, transport.check)? {
         !checksum::word(transport.check) & 0xffff
     } else {
         transport.sum

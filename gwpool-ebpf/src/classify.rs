@@ -8,11 +8,12 @@ use crate::opening::Opening;
 use crate::parse::{TCP, opens};
 use crate::world::World;
 use gwpool_common::limits::{self, Settings};
+use gwpool_common::nat::Nat;
 use gwpool_common::net::Address;
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Listener, Listening, Route};
 
-/// What both ends of the packet are to this host: [`Ends::FROM_PEER`] and [`Ends::LISTENS`].
+/// What both ends of the packet are to this host.
 #[repr(transparent)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ends(u8);
@@ -22,6 +23,36 @@ impl Ends {
     const FROM_PEER: u8 = 1;
     /// `*` covers the destination.
     const LISTENS: u8 = 2;
+    /// From inside, and not to this host.
+    const OUTWARD: u8 = 4;
+    /// The same, but the source is not of inside.
+    const STRANGER: u8 = 8;
+    /// This host sends it itself.
+    const OWN: u8 = 16;
+
+    /// A packet that this host sends itself.
+    #[inline(always)]
+    pub const fn own() -> Self {
+        Ends(Self::OWN)
+    }
+
+    /// It is.
+    #[inline(always)]
+    pub const fn is_own(self) -> bool {
+        self.0 & Self::OWN != 0
+    }
+
+    /// From inside, and not to this host: translated if it leaves by the outside interface.
+    #[inline(always)]
+    pub const fn is_outward(self) -> bool {
+        self.0 & Self::OUTWARD != 0
+    }
+
+    /// By its source it does not belong inside.
+    #[inline(always)]
+    pub const fn is_stranger(self) -> bool {
+        self.0 & Self::STRANGER != 0
+    }
 }
 
 /// Knows a packet's two addresses, or says why it goes no further.
@@ -36,10 +67,17 @@ pub fn ends<F: Family, W: World<F>>(
 ) -> Result<Ends, Reason> {
     let to = world.address(&destination).unwrap_or_default();
     // What no host can have as its source is a martian: the kernel's to drop and count.
-    if to.flags & Address::OWN == 0 || !F::unicast(source) {
+    if !F::unicast(source) {
+        return Err(Reason::NotOurs);
+    }
+    let past = to.flags & Address::OWN == 0;
+    if past && world.nat().flags & Nat::<F::Address>::ON == 0 {
         return Err(Reason::NotOurs);
     }
     let from = world.address(&source).unwrap_or_default();
+    if past {
+        return past_this_host::<F, W>(world, source, destination, from.flags & Address::OWN != 0);
+    }
     if from.flags & Address::OWN != 0 {
         return Err(Reason::SpoofedSource);
     }
@@ -60,6 +98,37 @@ pub fn ends<F: Family, W: World<F>>(
     Ok(Ends(ends))
 }
 
+/// The same where the destination is not this host's, and this host translates.
+#[inline(always)]
+fn past_this_host<F: Family, W: World<F>>(
+    world: &W,
+    source: F::Address,
+    destination: F::Address,
+    from_own: bool,
+) -> Result<Ends, Reason> {
+    let (inside, outside) = (world.nat().inside, world.nat().outside);
+    let by = world.interface();
+    if by == outside && behind::<F, W>(world, destination, inside) {
+        return Err(Reason::Unsolicited);
+    }
+    if by != inside || !F::unicast(destination) {
+        return Err(Reason::NotOurs);
+    }
+    if from_own {
+        return Err(Reason::SpoofedSource);
+    }
+    if behind::<F, W>(world, source, inside) {
+        return Ok(Ends(Ends::OUTWARD));
+    }
+    Ok(Ends(Ends::OUTWARD | Ends::STRANGER))
+}
+
+/// The address belongs to a guarded prefix behind this interface.
+#[inline(always)]
+pub fn behind<F: Family, W: World<F>>(world: &W, address: F::Address, interface: u32) -> bool {
+    any::<F, W>(world, address, |behind| behind == interface)
+}
+
 /// An answer to a client whose address the backend sees (`source: preserve`) is addressed past this host: it may be a
 /// flow's all the same.
 #[inline(always)]
@@ -70,6 +139,14 @@ pub fn answers_a_client<F: Family, W: World<F>>(world: &W, reason: Reason) -> bo
 /// The source belongs to a guarded prefix, which is behind the interface it came in by (`here`), or behind another.
 #[inline(always)]
 pub fn guarded<F: Family, W: World<F>>(world: &W, source: F::Address, here: bool) -> bool {
+    any::<F, W>(world, source, |interface| {
+        (interface == world.interface()) == here
+    })
+}
+
+/// The address belongs to a guarded prefix behind an interface of this kind.
+#[inline(always)]
+fn any<F: Family, W: World<F>>(world: &W, address: F::Address, kind: impl Fn(u32) -> bool) -> bool {
     let mut index = 0;
     while index < limits::NETWORKS {
         let Some(network) = world.network(index) else {
@@ -78,9 +155,7 @@ pub fn guarded<F: Family, W: World<F>>(world: &W, source: F::Address, here: bool
         if network.interface == 0 {
             return false;
         }
-        if (network.interface == world.interface()) == here
-            && F::within(source, network.prefix, network.mask)
-        {
+        if kind(network.interface) && F::within(address, network.prefix, network.mask) {
             return true;
         }
         index += 1;

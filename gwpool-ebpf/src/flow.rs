@@ -12,6 +12,7 @@
 use crate::classify::Ends;
 use crate::family::Family;
 use crate::lifetime::{self, State};
+use crate::mapping;
 use crate::opening::Opening;
 use crate::packet::Packet;
 use crate::pair::mate;
@@ -19,7 +20,7 @@ use crate::parse::{Parsed, TCP, TcpHeader, tcp};
 use crate::proof;
 use crate::redispatch;
 use crate::world::{Side, World};
-use gwpool_common::flow::{Embryo, Flow};
+use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::reason::Reason;
 
 /// A flow, and where it is kept.
@@ -59,10 +60,50 @@ impl<F: Family, W: World<F>> Found<F, W> {
         }
     }
 
-    /// The backend is this host.
+    /// It is translated for an inside host, or for this one.
+    #[inline(always)]
+    pub fn is_nat(&self) -> bool {
+        self.flow.flags & Flow::<F::Address>::NAT != 0
+    }
+
+    /// The backend is this host; of a translated one, the client is.
     #[inline(always)]
     pub fn local(&self) -> bool {
         self.flow.flags & Flow::<F::Address>::LOCAL != 0
+    }
+
+    /// Where a packet of it goes that came in with this key.
+    #[inline(always)]
+    pub fn bound(&self, key: &FlowKey<F::Address>) -> Reason {
+        match (self.is_nat(), self.local(), self.side()) {
+            (false, true, _) => Reason::SelfDelivered,
+            (true, true, _) => Reason::HostTranslated,
+            (false, _, Side::Client) => Reason::ToBackend,
+            (false, _, Side::Backend) => Reason::ToClient,
+            (true, _, Side::Client) if self.flow.rewrite.destination == key.destination => {
+                Reason::ToOutside
+            }
+            // From outside, or from one inside host to another.
+            (true, ..) => Reason::ToInside,
+        }
+    }
+
+    /// It has come in on the side it belongs to: not what only this host can send, nor, translated, an inside host's
+    /// from outside, nor the other way round.
+    #[inline(always)]
+    pub fn arrives(&self, world: &W, key: &FlowKey<F::Address>) -> bool {
+        if self.local() {
+            return self.is_nat() == (self.side() == Side::Backend);
+        }
+        if !self.is_nat() {
+            return true;
+        }
+        let from_inside = match self.side() {
+            Side::Client => true,
+            // Both ends of a flow between inside hosts are translated.
+            Side::Backend => self.flow.rewrite.source != key.source,
+        };
+        from_inside == (world.interface() == world.nat().inside)
     }
 
     /// The flow's first packet in this tick.
@@ -88,7 +129,10 @@ impl<F: Family, W: World<F>> Found<F, W> {
 
     /// Writes back what the packet has changed; on a hit within the same tick that is nothing.
     #[inline(always)]
-    pub fn settle(&self, world: &mut W) {
+    pub fn settle(&self, world: &mut W, key: &FlowKey<F::Address>) {
+        if self.is_nat() && self.fresh() {
+            mapping::keep::<F, W>(world, key, &self.flow);
+        }
         if let Some(at) = self.established {
             if self.flow.seen != self.before.seen
                 || self.flow.flags != self.before.flags
@@ -137,8 +181,9 @@ impl<F: Family, W: World<F>> Found<F, W> {
             failed_backend: self.failed_backend,
             failed: self.failed,
             flags: parsed.flags,
+            tos: parsed.tos,
             ends,
-            pad: [0; 5],
+            pad: [0; 4],
         }
     }
 }
@@ -162,6 +207,12 @@ pub fn established<F: Family, W: World<F>>(
         if state != State::Live {
             lifetime::remove::<F, W>(world, &parsed.key, &flow, state);
             return false;
+        }
+        if flow.flags & Flow::<F::Address>::RST != 0
+            && flow.seen != now
+            && parsed.flags & (tcp::SYN | tcp::FIN | tcp::RST) == 0
+        {
+            lifetime::revive::<F, W>(world, &parsed.key, &mut flow);
         }
         flow.seen = now;
         let marks = lifetime::closing(parsed.flags);
@@ -192,7 +243,7 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
     let embryo = world.embryo(at);
     let (before, mut proof) = (embryo.flow, embryo.proof);
     let now = world.now();
-    if !lifetime::waits::<F, W>(world, parsed.key.protocol, before.seen) {
+    if !lifetime::waits::<F, W>(world, parsed.key.protocol, &before) {
         world.forget(&mate(parsed.key.protocol, &before.rewrite));
         world.forget(&parsed.key);
         return Ok(false);
@@ -205,6 +256,8 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
             flow.flags |= Flow::<F::Address>::REPLIED;
         } else if parsed.accepts() {
             proof = u32::from_be_bytes(packet.at::<TcpHeader>(parsed.l4)?.sequence).wrapping_add(1);
+            flow.flags |= Flow::<F::Address>::REPLIED;
+        } else if flow.flags & Flow::<F::Address>::PICKED_UP != 0 && parsed.flags & tcp::RST == 0 {
             flow.flags |= Flow::<F::Address>::REPLIED;
         }
     } else {

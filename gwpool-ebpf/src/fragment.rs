@@ -12,7 +12,7 @@ use crate::classify;
 use crate::family::{Family, Network, Part};
 use crate::lifetime;
 use crate::packet::Packet;
-use crate::parse::{self, Parsed, Ports};
+use crate::parse::{Parsed, Ports};
 use crate::world::World;
 use gwpool_common::flow::FlowKey;
 use gwpool_common::fragment::{First, Fragmented};
@@ -23,7 +23,7 @@ use gwpool_common::reason::{Fate, Reason};
 /// A later fragment that came in, by what its first one has said.
 ///
 /// # Errors
-/// [`Reason::OtherProtocol`]; where the first one was no flow's: [`Reason::Fragment`], [`Reason::FragmentDropped`];
+/// Where the first one was no flow's: [`Reason::Fragment`], [`Reason::FragmentDropped`];
 /// where it is not known what [`hold`] says.
 #[inline(always)]
 pub fn follow<F: Family, P: Packet, W: World<F>>(
@@ -31,9 +31,6 @@ pub fn follow<F: Family, P: Packet, W: World<F>>(
     world: &mut W,
     network: &Network<F::Address>,
 ) -> Result<Parsed<F::Address>, Reason> {
-    if network.protocol != parse::TCP && network.protocol != parse::UDP {
-        return Err(Reason::OtherProtocol);
-    }
     match recall(world, network) {
         Some(first) => by(network, &first),
         None => Err(hold(packet, world, network)),

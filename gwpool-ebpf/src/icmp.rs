@@ -9,8 +9,9 @@ use crate::checksum;
 use crate::classify;
 use crate::family::{Family, Network, Part};
 use crate::packet::{Packet, Sum};
-use crate::parse::{Ports, TCP, UDP, checksum_offset};
+use crate::parse::{self, ICMP, Ports, UDP, checksum_offset, has_ports};
 use crate::plain;
+use crate::rewrite;
 use crate::world::{Lookup, World};
 use gwpool_common::flow::{Flow, FlowKey, Rewrite};
 use gwpool_common::reason::Reason;
@@ -110,7 +111,13 @@ pub fn ingress<F: Family, P: Packet, W: World<F>>(
         return Ok(Verdict::Unfinished);
     }
     translate::<F, P>(packet, network, &quote, &flow.rewrite)?;
-    let ends = (flow.rewrite.source, flow.rewrite.destination);
+    // Who says it stays who he is, unless the flow hides that side (traceroute shows the routers on the other).
+    let source = if flow.rewrite.source == quote.network.destination {
+        network.source
+    } else {
+        flow.rewrite.source
+    };
+    let ends = (source, flow.rewrite.destination);
     let before = F::sum(network.source) + F::sum(network.destination);
     let delta = checksum::delta(before, F::sum(ends.0) + F::sum(ends.1));
     F::write(packet, crate::family::L3, ends, delta, true)?;
@@ -170,15 +177,25 @@ fn quote<F: Family, P: Packet>(
         return Err(Reason::IcmpIgnored);
     }
     let quoted = F::quoted(packet, at)?;
-    if quoted.part == Part::Later || quoted.protocol != TCP && quoted.protocol != UDP {
+    if quoted.part == Part::Later && has_ports(quoted.protocol) {
         return Err(Reason::OtherProtocol);
     }
-    let ports = *packet.at::<Ports>(quoted.l4)?;
+    let ports = ports(packet, &quoted)?;
     Ok(Quote {
         at,
         network: quoted,
         ports,
     })
+}
+
+/// What stands for the ports of a quoted packet. Errors are never about errors (RFC 1122 3.2.2), so ICMP is a query.
+#[inline(always)]
+fn ports<A, P: Packet>(packet: &mut P, quoted: &Network<A>) -> Result<Ports, Reason> {
+    match quoted.protocol {
+        ICMP => parse::query_ports(packet, quoted),
+        protocol if has_ports(protocol) => Ok(*packet.at::<Ports>(quoted.l4)?),
+        _ => Ok(Ports::NONE),
+    }
 }
 
 /// The flow under `key`, in either tier.
@@ -206,13 +223,18 @@ fn translate<F: Family, P: Packet>(
     // the flow's stored deltas hold for the quote, too.
     let ends = (rewrite.destination, rewrite.source);
     let (addresses, ports) = (rewrite.address_delta, rewrite.port_delta);
-    let delta = checksum::add(addresses, ports);
+    let delta = if quote.network.protocol == ICMP {
+        ports
+    } else {
+        checksum::add(addresses, ports)
+    };
     let inner = quoted_sum::<P, F::Address>(packet, network, quote, delta);
     F::write(packet, quote.at, ends, addresses, false)?;
-    *packet.at::<Ports>(quote.network.l4)? = Ports {
-        source: rewrite.destination_port,
-        destination: rewrite.source_port,
-    };
+    let protocol = quote.network.protocol;
+    if has_ports(protocol) {
+        let mirrored = (rewrite.destination_port, rewrite.source_port);
+        rewrite::place(packet, protocol, quote.network.l4, mirrored)?;
+    }
     // The quoted IP header sums to the same as before: its own checksum has followed its addresses.
     let header = packet.at::<Header>(network.l4)?;
     let check = u16::from_ne_bytes(header.check);
@@ -229,7 +251,9 @@ fn quoted_sum<P: Packet, A>(
     delta: u16,
 ) -> u16 {
     let at = quote.network.l4 + checksum_offset(quote.network.protocol);
-    if at + size_of::<Sum>() > crate::family::L3 + network.total as usize {
+    if !has_ports(quote.network.protocol)
+        || at + size_of::<Sum>() > crate::family::L3 + network.total as usize
+    {
         return 0;
     }
     let Ok(field) = packet.at::<Sum>(at) else {

@@ -5,7 +5,8 @@
 //!              |                                  |                                    ^
 //!              +---- hit --------------------------+------------------------------------+
 //! ```
-//! A flow is a stored decision: a hit never consults routes. The walk is generic over the packet ([`packet::Packet`]),
+//! A flow is a stored decision: a hit never consults routes. A flow is a connection of a route, or one that is translated
+//! for an inside host ([`nat`]). The walk is generic over the packet ([`packet::Packet`]),
 //! the world ([`world::World`]) and the address family ([`family::Family`]); the same source runs as XDP, as TC and on
 //! the host. Nothing here can panic, loop without a bound, or log.
 #![cfg_attr(target_arch = "bpf", no_std)]
@@ -13,12 +14,16 @@
 pub mod admission;
 pub mod answer;
 pub mod checksum;
+pub mod claim;
 pub mod classify;
 pub mod family;
 pub mod flow;
 pub mod fragment;
+pub mod guard;
 pub mod icmp;
 pub mod lifetime;
+pub mod mapping;
+pub mod nat;
 pub mod next_hop;
 pub mod opening;
 pub mod packet;
@@ -33,8 +38,9 @@ pub mod schedule;
 pub mod snat;
 pub mod world;
 
-use family::{Family, Ipv4, Part};
+use family::{Family, Ipv4, Network, Part};
 use flow::Found;
+use gwpool_common::nat::Nat;
 use gwpool_common::net::{NextHop, V4};
 use gwpool_common::reason::Reason;
 use packet::Packet;
@@ -78,18 +84,30 @@ pub fn ingress<P: Packet, W: World<Ipv4>>(
     }
 }
 
-/// A frame the local stack sends by a managed interface: if it is this host's answer as backend, its client sees it
-/// come from where it asked.
+/// A frame that leaves by a managed interface: if it is this host's answer as backend, its client sees it come from
+/// where it asked; if it would leave a translating host untranslated, see [`guard`].
 ///
 /// # Errors
-/// The reason why it is not: it leaves as it is.
+/// The reason why it is neither: it leaves as it is, or ends here.
 #[inline(always)]
 pub fn egress<P: Packet, W: World<Ipv4>>(
     packet: &mut P,
     world: &mut W,
 ) -> Result<Verdict<V4>, Reason> {
+    let guards = guard::stands::<Ipv4, W>(world);
+    if !guards && world.sent_on() {
+        return Err(Reason::NotOurs);
+    }
     ethertype(packet)?;
-    reply::<Ipv4, P, W>(packet, world)
+    let network = Ipv4::read(packet)?;
+    let shown = guards && guard::shows::<Ipv4, W>(world, &network);
+    if !shown && world.sent_on() {
+        return Err(Reason::NotOurs);
+    }
+    match reply::<Ipv4, P, W>(packet, world, &network, (guards, shown)) {
+        Err(reason) if shown => Err(guard::ends(reason)),
+        verdict => verdict,
+    }
 }
 
 /// The walk of a packet that came in.
@@ -99,12 +117,14 @@ fn forward<F: Family, P: Packet, W: World<F>>(
     world: &mut W,
 ) -> Result<Verdict<F::Address>, Reason> {
     let network = F::read(packet)?;
-    if network.protocol == F::ICMP {
+    let any = translates::<F, W>(world);
+    if network.protocol == F::ICMP && !(any && parse::is_query(packet, &network)) {
         return icmp::ingress::<F, P, W>(packet, world, &network);
     }
-    let parsed = match network.part {
-        Part::Later => fragment::follow::<F, P, W>(packet, world, &network)?,
-        Part::Whole | Part::First => parse::parse::<F, P>(packet, &network)?,
+    let parsed = if network.part == Part::Later && parse::has_ports(network.protocol) {
+        fragment::follow::<F, P, W>(packet, world, &network)?
+    } else {
+        parse::parse::<F, P>(packet, &network, any)?
     };
     let mut found = Found::none();
     if !flow::established::<F, W>(world, &parsed, &mut found)
@@ -114,33 +134,44 @@ fn forward<F: Family, P: Packet, W: World<F>>(
         return Ok(Verdict::Opens);
     }
     fragment::belongs::<F, W>(world, network.id, &parsed);
+    let bound = found.bound(&parsed.key);
+    if !found.arrives(world, &parsed.key) {
+        return Err(Reason::SpoofedSource);
+    }
     if found.local() {
-        if found.side() == Side::Backend {
-            // What only this host itself can send has come in from outside.
-            return Err(Reason::SpoofedSource);
-        }
-        return deliver(packet, world, &parsed, &found, Reason::SelfDelivered);
+        return deliver(packet, world, &parsed, &found, bound);
     }
     if parsed.ttl <= 1 {
-        return Err(Reason::TtlExpired);
+        return Err(past(bound, Reason::TtlExpired));
     }
     if found.resets(&parsed) && redispatch::refused::<F, W>(world, &parsed, &found) {
         return Err(Reason::BackendRefused);
     }
     let segments = packet.segments();
-    let way = next_hop::way(world, &parsed, &mut found)?;
-    found.settle(world);
+    let way = next_hop::way(world, &parsed, &mut found).map_err(|reason| past(bound, reason))?;
+    found.settle(world, &parsed.key);
     if !world.resolves() && !sendable(&way) {
         return Ok(Verdict::Unfinished);
     }
     rewrite::apply::<F, P>(packet, &parsed, &found.flow.rewrite, true)?;
     found.end(world, &parsed);
     world.count_carried(found.backend(), found.side(), segments, parsed.total);
-    let reason = match found.side() {
-        Side::Client => Reason::ToBackend,
-        Side::Backend => Reason::ToClient,
-    };
-    leave(packet, way, reason)
+    leave(packet, way, bound)
+}
+
+/// This host has flows for more than TCP and UDP.
+#[inline(always)]
+fn translates<F: Family, W: World<F>>(world: &W) -> bool {
+    world.nat().flags & Nat::<F::Address>::ON != 0
+}
+
+/// What ends here on its way outside is the kernel's to answer, which has the packet as its sender knows it.
+#[inline(always)]
+fn past(bound: Reason, reason: Reason) -> Reason {
+    match (bound, reason) {
+        (Reason::ToOutside, Reason::TtlExpired | Reason::TooBig) => Reason::LeftToKernel,
+        _ => reason,
+    }
 }
 
 /// The way out of a rewritten packet: addressed to its next hop, if the kernel need not resolve it first.
@@ -179,12 +210,21 @@ fn first<F: Family, P: Packet, W: World<F>>(
         // The flow of its first fragment is gone.
         return Err(Reason::Fragment);
     }
-    let opening = found.opening(parsed, world.interface(), ends?);
+    let ends = ends?;
+    if ends.is_outward() {
+        if parsed.ttl <= 1 {
+            return Err(Reason::LeftToKernel);
+        }
+    } else if parsed.key.protocol != parse::TCP && parsed.key.protocol != parse::UDP {
+        return Err(Reason::OtherProtocol);
+    }
+    let opening = found.opening(parsed, world.interface(), ends);
     world.open(&opening)?;
     Ok(false)
 }
 
-/// Between this host as backend and its client: only a port may change, on its way in or back out.
+/// Between this host and its client, or, translated, whoever it speaks with: on its way in or back out. For a backend
+/// only a port may change.
 #[inline(always)]
 fn deliver<F: Family, P: Packet, W: World<F>>(
     packet: &mut P,
@@ -193,8 +233,8 @@ fn deliver<F: Family, P: Packet, W: World<F>>(
     found: &Found<F, W>,
     reason: Reason,
 ) -> Result<Verdict<F::Address>, Reason> {
-    found.settle(world);
-    if found.flow.rewrite.port_delta != 0 {
+    found.settle(world, &parsed.key);
+    if pair::changes(&parsed.key, &found.flow.rewrite) {
         rewrite::apply::<F, P>(packet, parsed, &found.flow.rewrite, false)?;
     }
     found.end(world, parsed);
@@ -212,26 +252,37 @@ fn deliver<F: Family, P: Packet, W: World<F>>(
 fn reply<F: Family, P: Packet, W: World<F>>(
     packet: &mut P,
     world: &mut W,
+    network: &Network<F::Address>,
+    (guards, shown): (bool, bool),
 ) -> Result<Verdict<F::Address>, Reason> {
-    let network = F::read(packet)?;
-    if network.protocol == F::ICMP {
-        return icmp::egress::<F, P, W>(packet, world, &network);
+    if network.protocol == F::ICMP && !(guards && parse::is_query(packet, network)) {
+        return icmp::egress::<F, P, W>(packet, world, network);
     }
-    let parsed = match network.part {
-        Part::Later => fragment::leave::<F, W>(world, &network)?,
-        Part::Whole | Part::First => parse::parse::<F, P>(packet, &network)?,
+    let parsed = if network.part == Part::Later && parse::has_ports(network.protocol) {
+        fragment::leave::<F, W>(world, network)?
+    } else {
+        parse::parse::<F, P>(packet, network, guards)?
     };
     let mut found = Found::none();
     let known = flow::established::<F, W>(world, &parsed, &mut found)
         || flow::embryonic::<F, W, P>(packet, world, &parsed, &mut found)?;
-    if !known || !found.local() || found.side() == Side::Client {
+    if !known && guards && parsed.part != Part::Later {
+        return guard::first::<F, W>(world, &parsed, &found, shown);
+    }
+    let own = found.local() || shown && found.is_nat();
+    if !known || !own || found.is_nat() != (found.side() == Side::Client) {
         return Err(Reason::NotOurs);
     }
     if found.resets(&parsed) && redispatch::refused::<F, W>(world, &parsed, &found) {
         return Err(Reason::BackendRefused);
     }
     fragment::belongs::<F, W>(world, network.id, &parsed);
-    deliver(packet, world, &parsed, &found, Reason::SelfReply)
+    let reason = if found.is_nat() {
+        Reason::HostTranslated
+    } else {
+        Reason::SelfReply
+    };
+    deliver(packet, world, &parsed, &found, reason)
 }
 
 /// XDP can send it by itself.

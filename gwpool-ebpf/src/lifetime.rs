@@ -5,10 +5,11 @@
 
 use crate::family::Family;
 use crate::pair::mate;
-use crate::parse::{TCP, tcp};
+use crate::parse::{ICMP, TCP, UDP, tcp};
 use crate::world::{Step, World};
 use gwpool_common::flow::{Flow, FlowKey};
 use gwpool_common::limits;
+use gwpool_common::nat::Nat;
 
 /// The flow marks that the packet's TCP flags leave.
 #[inline(always)]
@@ -59,15 +60,68 @@ pub fn state<F: Family, W: World<F>>(
     if reopens && closed {
         return State::Closed;
     }
-    let idle_s = world
-        .backend(flow.backend_id())
-        .map_or(0, |backend| backend.idle_s);
-    let limit_s = limit_s(key.protocol, closed, idle_s, world.settings().closing_s);
+    let limit_s = established_s::<F, W>(world, key.protocol, flow, closed);
     let limit = ticks(limit_s, per_1024_s);
     match (idle < limit || age(other.seen, now) < limit, closed) {
         (true, _) => State::Live,
         (false, true) => State::Closed,
         (false, false) => State::Idle,
+    }
+}
+
+/// How long this established flow may be idle.
+#[inline(always)]
+fn established_s<F: Family, W: World<F>>(
+    world: &W,
+    protocol: u8,
+    flow: &Flow<F::Address>,
+    closed: bool,
+) -> u16 {
+    let closing_s = world.settings().closing_s;
+    if flow.flags & Flow::<F::Address>::NAT != 0 {
+        let nat = world.nat();
+        return limit_s(
+            protocol,
+            closed,
+            nat_idle_s(nat, protocol),
+            nat_closing_s(nat, closing_s),
+        );
+    }
+    let idle_s = world
+        .backend(flow.backend_id())
+        .map_or(0, |backend| backend.idle_s);
+    limit_s(protocol, closed, idle_s, closing_s)
+}
+
+/// How long an established flow of a translated session may be idle.
+#[inline(always)]
+pub const fn nat_idle_s<A>(nat: &Nat<A>, protocol: u8) -> u16 {
+    match protocol {
+        TCP => nat.tcp_established_s,
+        UDP => nat.udp_s,
+        ICMP => nat.icmp_s,
+        _ => nat.other_s,
+    }
+}
+
+/// The same once it is closed, and `closing_s` is what the settings say.
+#[inline(always)]
+pub const fn nat_closing_s<A>(nat: &Nat<A>, closing_s: u16) -> u16 {
+    if closing_s < limits::TCP_CLOSING_S {
+        closing_s
+    } else {
+        nat.tcp_transitory_s
+    }
+}
+
+/// How long a translated session may be idle that nothing has proved.
+#[inline(always)]
+pub const fn nat_transitory_s<A>(nat: &Nat<A>, protocol: u8) -> u16 {
+    match protocol {
+        TCP => nat.tcp_transitory_s,
+        UDP => nat.udp_unreplied_s,
+        ICMP => nat.icmp_s,
+        _ => nat.other_s,
     }
 }
 
@@ -97,12 +151,35 @@ pub fn close<F: Family, W: World<F>>(
     flow: &Flow<F::Address>,
     marks: u8,
 ) {
-    let other = match world.established(&mate(key.protocol, &flow.rewrite)) {
-        Some(at) => world.flow(at).flags,
-        None => 0,
+    let Some(at) = world.established(&mate(key.protocol, &flow.rewrite)) else {
+        return;
     };
-    if closed(flow.flags | marks, other) && !closed(flow.flags, other) {
+    let mut other = world.flow(at);
+    if closed(flow.flags | marks, other.flags) && !closed(flow.flags, other.flags) {
         world.move_load(flow.backend_id(), Step::Down);
+    }
+    if marks & Flow::<F::Address>::RST != 0 {
+        other.flags |= Flow::<F::Address>::RST;
+        world.mark(at, &other);
+    }
+}
+
+/// Data after a reset: it was not the end, whoever has sent it (RFC 7857 2.2). Both halves carry the mark.
+#[inline(always)]
+pub fn revive<F: Family, W: World<F>>(
+    world: &mut W,
+    key: &FlowKey<F::Address>,
+    flow: &mut Flow<F::Address>,
+) {
+    flow.flags &= !Flow::<F::Address>::RST;
+    let Some(at) = world.established(&mate(key.protocol, &flow.rewrite)) else {
+        return;
+    };
+    let mut other = world.flow(at);
+    other.flags &= !Flow::<F::Address>::RST;
+    world.mark(at, &other);
+    if !closed(flow.flags, other.flags) {
+        world.move_load(flow.backend_id(), Step::Up);
     }
 }
 
@@ -116,15 +193,17 @@ fn client<A: Copy>(key: &FlowKey<A>, flow: &Flow<A>) -> A {
     }
 }
 
-/// An embryonic flow that was last seen then is still waited for.
+/// An embryonic flow is still waited for.
 #[inline(always)]
-pub fn waits<F: Family, W: World<F>>(world: &W, protocol: u8, seen: u16) -> bool {
-    let limit_s = if protocol == TCP {
+pub fn waits<F: Family, W: World<F>>(world: &W, protocol: u8, flow: &Flow<F::Address>) -> bool {
+    let limit_s = if flow.flags & Flow::<F::Address>::NAT != 0 {
+        nat_transitory_s(world.nat(), protocol)
+    } else if protocol == TCP {
         limits::HANDSHAKE_S
     } else {
         limits::UDP_UNREPLIED_S
     };
-    age(seen, world.now()) < ticks(limit_s, world.settings().ticks_per_1024_s)
+    age(flow.seen, world.now()) < ticks(limit_s, world.settings().ticks_per_1024_s)
 }
 
 /// A mark may be this many ticks ahead of a clock that was read before it, on another CPU or in the daemon: such a

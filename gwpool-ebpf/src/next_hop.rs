@@ -52,7 +52,12 @@ fn ask<F: Family, W: World<F>>(
 ) -> Result<Way<F::Address>, Reason> {
     let rewrite = &found.flow.rewrite;
     let way = world.lookup(&Lookup {
-        source: rewrite.source,
+        // Rules for an inside host hold for what it sends (the kernel routes before it translates).
+        source: if found.is_nat() {
+            parsed.key.source
+        } else {
+            rewrite.source
+        },
         destination: rewrite.destination,
         source_port: rewrite.source_port,
         destination_port: rewrite.destination_port,

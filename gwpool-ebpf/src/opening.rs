@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   classify (route) -> admission -> schedule -> ports -> snat
+//!                 no -> nat -> mapping -> pool -> snat
 //! ```
 //! It sees no packet, only what [`Opening`] says of one: in the kernel it is a function of its own, which the verifier
 //! walks once, and not once for every way that leads here. Its frame and that of the walk would not fit on the stack
@@ -11,7 +12,7 @@
 use crate::classify::{self, Ends};
 use crate::family::Family;
 use crate::world::World;
-use crate::{admission, schedule, snat};
+use crate::{admission, nat, schedule, snat};
 use gwpool_common::flow::FlowKey;
 use gwpool_common::reason::Reason;
 
@@ -27,12 +28,14 @@ pub struct Opening<A> {
     pub failed_backend: u32,
     /// How many have.
     pub failed: u8,
-    /// TCP's flag byte.
+    /// TCP's flag byte; of an answer to an ICMP query `ACK`.
     pub flags: u8,
+    /// DSCP and ECN.
+    pub tos: u8,
     /// What both ends of the packet are to this host.
     pub ends: Ends,
     /// Zero.
-    pub pad: [u8; 5],
+    pub pad: [u8; 4],
 }
 
 /// Opens the flow, or says why not.
@@ -44,7 +47,15 @@ pub fn open<F: Family, W: World<F>>(
     world: &mut W,
     opening: &Opening<F::Address>,
 ) -> Result<(), Reason> {
-    let (listening, route) = classify::route::<F, W>(world, opening)?;
+    let routed = if opening.ends.is_outward() || opening.ends.is_own() {
+        Err(Reason::NotOurs)
+    } else {
+        classify::route::<F, W>(world, opening)
+    };
+    let (listening, route) = match routed {
+        Err(Reason::NotOurs) => return nat::open::<F, W>(world, opening),
+        routed => routed?,
+    };
     admission::admit::<F, W>(world, &opening.key, listening.route, &route)?;
     let chosen = schedule::choose::<F, W>(world, opening, &listening, &route)?;
     snat::begin::<F, W>(world, opening, &chosen)?;

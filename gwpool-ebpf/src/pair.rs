@@ -39,6 +39,13 @@ pub fn rewrite<F: Family>(
     }
 }
 
+/// The rewrite changes a packet with this key.
+#[inline(always)]
+pub fn changes<A: Copy + PartialEq>(key: &FlowKey<A>, rewrite: &Rewrite<A>) -> bool {
+    (rewrite.source_port, rewrite.destination_port) != (key.source_port, key.destination_port)
+        || (rewrite.source, rewrite.destination) != (key.source, key.destination)
+}
+
 /// The rewrite of the answer: back to what `key` was.
 #[inline(always)]
 pub fn reverse<A: Copy>(key: &FlowKey<A>, rewrite: &Rewrite<A>) -> Rewrite<A> {

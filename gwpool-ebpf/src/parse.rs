@@ -11,8 +11,10 @@ use gwpool_common::reason::Reason;
 pub const TCP: u8 = 6;
 /// IP protocol number of UDP.
 pub const UDP: u8 = 17;
+/// IP protocol number of ICMP.
+pub const ICMP: u8 = 1;
 
-/// What a packet is, once it is known to be whole TCP or UDP.
+/// What a packet is, once it is known to be one that can have a flow.
 #[derive(Clone, Copy)]
 pub struct Parsed<A> {
     /// The five-tuple as it stands in the packet.
@@ -27,7 +29,7 @@ pub struct Parsed<A> {
     pub ttl: u8,
     /// DSCP and ECN.
     pub tos: u8,
-    /// TCP's flag byte; 0 for UDP and for later fragments.
+    /// TCP's flag byte; `ACK` for an answer to an ICMP query; else 0, as for later fragments.
     pub flags: u8,
     /// Which part of its packet this is: of a later one nothing but the IP header may be touched.
     pub part: Part,
@@ -66,10 +68,20 @@ pub const fn opens(flags: u8) -> bool {
     flags & (tcp::SYN | tcp::ACK | tcp::RST | tcp::FIN) == tcp::SYN
 }
 
-/// Where TCP's and UDP's checksum lie in their headers.
+/// Where the checksum lies in the headers of protocols with ports, or ICMP's identifier.
 #[inline(always)]
 pub const fn checksum_offset(protocol: u8) -> usize {
-    if protocol == TCP { 16 } else { 6 }
+    match protocol {
+        TCP => 16,
+        ICMP => 2,
+        _ => 6,
+    }
+}
+
+/// Only the first fragment of such a packet says which flow it is of.
+#[inline(always)]
+pub const fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, TCP | UDP | ICMP)
 }
 
 /// TCP without options (RFC 9293 3.1).
@@ -135,6 +147,12 @@ pub struct Ports {
 plain!(Ports = 4);
 
 impl Ports {
+    /// Of a protocol that has none.
+    pub const NONE: Ports = Ports {
+        source: [0; 2],
+        destination: [0; 2],
+    };
+
     /// The five-tuple of a packet with these ports.
     #[inline(always)]
     pub fn key<A: Copy>(self, network: &Network<A>) -> FlowKey<A> {
@@ -174,7 +192,8 @@ impl UdpHeader {
     }
 }
 
-/// Reads the transport header after `network`.
+/// Reads the transport header after `network`. `any`: also of what only a translating host has flows for, ICMP queries
+/// and protocols that are told apart by address alone.
 ///
 /// # Errors
 /// The reason why it is none of ours; nothing has been written.
@@ -182,17 +201,17 @@ impl UdpHeader {
 pub fn parse<F: Family, P: Packet>(
     packet: &mut P,
     network: &Network<F::Address>,
+    any: bool,
 ) -> Result<Parsed<F::Address>, Reason> {
-    if network.protocol != TCP && network.protocol != UDP {
-        return Err(Reason::OtherProtocol);
-    }
-    if network.part == Part::Later {
+    if network.part == Part::Later && (has_ports(network.protocol) || !any) {
         return Err(Reason::Fragment);
     }
-    let (ports, flags, header_length) = if network.protocol == TCP {
-        transport_tcp(packet, network)?
-    } else {
-        transport_udp(packet, network)?
+    let (ports, flags, header_length) = match network.protocol {
+        TCP => transport_tcp(packet, network)?,
+        UDP => transport_udp(packet, network)?,
+        _ if !any => return Err(Reason::OtherProtocol),
+        ICMP => query(packet, network)?,
+        _ => (Ports::NONE, 0, 0),
     };
     Ok(Parsed {
         key: ports.key(network),
@@ -244,6 +263,72 @@ fn transport_udp<A, P: Packet>(
         return Err(Reason::Malformed);
     }
     Ok((header.ports, 0, size_of::<UdpHeader>()))
+}
+
+/// ICMP's header, of a query or its answer (RFC 792).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Query {
+    kind: u8,
+    code: u8,
+    check: [u8; 2],
+    id: [u8; 2],
+    sequence: [u8; 2],
+}
+plain!(Query = 8);
+
+/// What is asked and answered under an identifier: echo and timestamp (RFC 792).
+const QUERIES: [(u8, u8); 2] = [(8, 0), (13, 14)];
+
+/// This ICMP packet asks, or answers, under an identifier; or it is a later fragment, of which nobody knows.
+#[inline(always)]
+pub fn is_query<A, P: Packet>(packet: &mut P, network: &Network<A>) -> bool {
+    network.part == Part::Later || query(packet, network).is_ok()
+}
+
+/// The ports of a query that an error quotes.
+///
+/// # Errors
+/// [`Reason::OtherProtocol`] where it is none.
+#[inline(always)]
+pub fn query_ports<A, P: Packet>(packet: &mut P, quoted: &Network<A>) -> Result<Ports, Reason> {
+    ports_of(*packet.at::<Query>(quoted.l4)?).map(|(ports, _)| ports)
+}
+
+/// The identifier stands for the port of who asks.
+#[inline(always)]
+fn query<A, P: Packet>(packet: &mut P, network: &Network<A>) -> Result<(Ports, u8, usize), Reason> {
+    let header = *packet.at::<Query>(network.l4)?;
+    if beyond(network, size_of::<Query>()) {
+        return Err(Reason::Malformed);
+    }
+    let (ports, flags) = ports_of(header)?;
+    Ok((ports, flags, size_of::<Query>()))
+}
+
+/// The ports, and the flags that stand for a query or its answer.
+#[inline(always)]
+fn ports_of(header: Query) -> Result<(Ports, u8), Reason> {
+    let [(echo, echoed), (timestamp, stamped)] = QUERIES;
+    if header.kind == echo || header.kind == timestamp {
+        return Ok((
+            Ports {
+                source: header.id,
+                ..Ports::NONE
+            },
+            0,
+        ));
+    }
+    if header.kind == echoed || header.kind == stamped {
+        return Ok((
+            Ports {
+                destination: header.id,
+                ..Ports::NONE
+            },
+            tcp::ACK,
+        ));
+    }
+    Err(Reason::OtherProtocol)
 }
 
 /// `length` bytes from the transport header on reach past the end of the IP packet.

@@ -130,16 +130,36 @@ impl<F: Family> Search<F> {
             self.before = lifetime::state::<F, W>(world, &self.key, &flow, false);
             return self.before != State::Live;
         }
-        let Some(at) = world.embryonic(&self.key) else {
-            return true;
-        };
-        let seen = world.embryo(at).flow.seen;
-        if lifetime::waits::<F, W>(world, self.key.protocol, seen) {
+        is_unborn::<F, W>(world, &self.key)
+    }
+}
+
+/// No flow has the key, in either tier; one that is over but still stored is removed.
+#[inline(always)]
+pub fn vacant<F: Family, W: World<F>>(world: &mut W, key: &FlowKey<F::Address>) -> bool {
+    if let Some(at) = world.established(key) {
+        let flow = world.flow(at);
+        let state = lifetime::state::<F, W>(world, key, &flow, false);
+        if state == State::Live {
             return false;
         }
-        world.forget(&self.key);
-        true
+        lifetime::remove::<F, W>(world, key, &flow, state);
     }
+    is_unborn::<F, W>(world, key)
+}
+
+/// No embryonic flow that is still waited for has the key.
+#[inline(always)]
+fn is_unborn<F: Family, W: World<F>>(world: &mut W, key: &FlowKey<F::Address>) -> bool {
+    let Some(at) = world.embryonic(key) else {
+        return true;
+    };
+    let flow = world.embryo(at).flow;
+    if lifetime::waits::<F, W>(world, key.protocol, &flow) {
+        return false;
+    }
+    world.forget(key);
+    true
 }
 
 impl<F: Family, W: World<F>> Task<W> for Search<F> {

@@ -3,10 +3,10 @@
 //! XDP marks what it leaves unfinished; TC beside it takes up only those.
 
 use crate::kernel::counts::count_reason;
-use crate::kernel::desk::{self, gwpool_open};
+use crate::kernel::desk::{self, gwpool_tc_open, gwpool_xdp_open};
 use crate::kernel::exit;
 use crate::kernel::maps::SETTINGS;
-use crate::kernel::window::{TcWindow, XdpWindow, came_in_by, take_mark, unfinished};
+use crate::kernel::window::{TcWindow, XdpWindow, take_mark, unfinished};
 use crate::kernel::world::{Kernel, tick};
 use aya_ebpf::bindings::{__sk_buff, xdp_action, xdp_md};
 use aya_ebpf::macros::{classifier, xdp};
@@ -39,13 +39,13 @@ pub fn gwpool_xdp(context: XdpContext) -> u32 {
     if action != OPENS {
         return action;
     }
-    gwpool_open();
+    gwpool_xdp_open(context.ctx);
     let action = gwpool_xdp_walk(context.ctx);
     desk::clear();
     action
 }
 
-/// A packet's walk at XDP. A global function, as [`gwpool_open`]: so neither's frame stands on the other's.
+/// A packet's walk at XDP. A global function, as [`gwpool_xdp_open`]: so neither's frame stands on the other's.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn gwpool_xdp_walk(context: *mut xdp_md) -> u32 {
@@ -106,7 +106,7 @@ fn tc_ingress(context: &TcContext) -> i32 {
     let skb = context.skb.skb;
     let mut action = gwpool_tc_walk(skb);
     if action == OPENS {
-        gwpool_open();
+        gwpool_tc_open(skb);
         action = gwpool_tc_walk(skb);
         desk::clear();
     }
@@ -151,17 +151,29 @@ pub extern "C" fn gwpool_answer(skb: *mut __sk_buff) -> u32 {
 /// Egress at TC.
 #[classifier]
 pub fn gwpool_egress(context: TcContext) -> i32 {
-    if Kernel::manages(came_in_by(&context)) {
-        // Sent on by our own ingress, which has counted it.
-        return NEXT;
+    let skb = context.skb.skb;
+    let mut action = gwpool_egress_walk(skb);
+    if action == OPENS {
+        gwpool_tc_open(skb);
+        action = gwpool_egress_walk(skb);
+        desk::clear();
     }
-    let mut window = TcWindow::new(context.skb.skb);
+    action as i32
+}
+
+/// A packet's walk at egress.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gwpool_egress_walk(skb: *mut __sk_buff) -> u32 {
+    let mut window = TcWindow::new(skb);
     let mut world = Kernel::new(window.context(), window.interface(), true);
-    match egress(&mut window, &mut world) {
+    let action = match egress(&mut window, &mut world) {
+        Ok(Verdict::Opens) => return OPENS,
         // The host's own traffic, which is not ours to count.
         Err(reason) if reason.fate() != Fate::Dropped => NEXT,
         verdict => tc_action(verdict, window.segments()),
-    }
+    };
+    action as u32
 }
 
 #[inline(always)]

@@ -1,11 +1,11 @@
 //! Last stage: the stored rewrite, written into the packet. Checksums are corrected by the stored deltas.
 
 use crate::family::{Family, L3, Part};
-use crate::packet::Packet;
-use crate::parse::{Parsed, Ports, UDP, checksum_offset};
+use crate::packet::{Packet, Sum};
+use crate::parse::{ICMP, Parsed, Ports, UDP, checksum_offset, has_ports};
 use crate::plain;
 use gwpool_common::flow::Rewrite;
-use gwpool_common::net::NextHop;
+use gwpool_common::net::{NextHop, Port};
 use gwpool_common::reason::Reason;
 
 /// Writes addresses, ports, checksums, and takes one from the TTL if the packet goes another `hop`.
@@ -21,22 +21,55 @@ pub fn apply<F: Family, P: Packet>(
 ) -> Result<(), Reason> {
     let protocol = parsed.key.protocol;
     let ends = (rewrite.source, rewrite.destination);
-    if parsed.part == Part::Later {
+    if parsed.part == Part::Later || !has_ports(protocol) {
         return F::write(packet, L3, ends, rewrite.address_delta, hop);
     }
     // At TC this is a helper call, which ends every earlier view of the packet: so it comes first.
     packet.patch(
         parsed.l4 + checksum_offset(protocol),
-        rewrite.address_delta,
+        // ICMP's sum has no pseudo header.
+        if protocol == ICMP {
+            0
+        } else {
+            rewrite.address_delta
+        },
         rewrite.port_delta,
         protocol == UDP,
     )?;
     F::write(packet, L3, ends, rewrite.address_delta, hop)?;
-    let ports = packet.at::<Ports>(parsed.l4)?;
-    ports.source = rewrite.source_port;
-    ports.destination = rewrite.destination_port;
+    place(
+        packet,
+        protocol,
+        parsed.l4,
+        (rewrite.source_port, rewrite.destination_port),
+    )
+}
+
+/// Writes both ports of the header at `l4`; of an ICMP query one of them is its identifier, the other nothing.
+///
+/// # Errors
+/// As [`apply`].
+#[inline(always)]
+pub fn place<P: Packet>(
+    packet: &mut P,
+    protocol: u8,
+    l4: usize,
+    (source, destination): (Port, Port),
+) -> Result<(), Reason> {
+    if protocol == ICMP {
+        let id = u16::from_ne_bytes(source) | u16::from_ne_bytes(destination);
+        packet.at::<Sum>(l4 + IDENTIFIER)?.0 = id.to_ne_bytes();
+        return Ok(());
+    }
+    *packet.at::<Ports>(l4)? = Ports {
+        source,
+        destination,
+    };
     Ok(())
 }
+
+/// Where ICMP's identifier is (RFC 792).
+pub const IDENTIFIER: usize = 4;
 
 /// The Ethernet addresses.
 #[repr(C)]

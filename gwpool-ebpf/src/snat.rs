@@ -58,7 +58,7 @@ pub fn begin<F: Family, W: World<F>>(
 
 /// Both halves into the embryonic tier, backend side first; what this CPU has inserted it takes back if it must.
 #[inline(always)]
-fn store<F: Family, W: World<F>>(
+pub fn store<F: Family, W: World<F>>(
     world: &mut W,
     key: &FlowKey<F::Address>,
     flow: &Flow<F::Address>,

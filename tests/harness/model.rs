@@ -8,14 +8,15 @@ use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::{self, Settings};
+use gwpool_common::nat::{End, Mapped, Mapping, Nat, Permission};
 use gwpool_common::net::{Address, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Access, Backend, Counters, Listener, Listening, Load, Route, Source};
+use gwpool_ebpf::Verdict;
 use gwpool_ebpf::family::Ipv4;
 use gwpool_ebpf::opening::{self, Opening};
 use gwpool_ebpf::packet::Packet;
-use gwpool_ebpf::world::{Lookup, Refused, Side, Step, Task, Way, World};
-use gwpool_ebpf::{Verdict, ingress};
+use gwpool_ebpf::world::{Lookup, Refused, Side, Socket, Step, Task, Way, World};
 use gwpool_user::host::Host;
 use gwpool_user::plan::Image;
 use std::collections::BTreeMap;
@@ -50,6 +51,16 @@ pub struct Model {
     pub shares: BTreeMap<u8, Load>,
     /// Established flows by client.
     pub sources: BTreeMap<V4, Source>,
+    /// Inside hosts' sockets and what they are seen as.
+    pub mappings: BTreeMap<End<V4>, Mapping<V4>>,
+    /// Which ports are taken or reserved.
+    pub ports: BTreeMap<u32, u64>,
+    /// To whom mappings have sent, and when.
+    pub permissions: BTreeMap<Permission<V4>, u16>,
+    /// Mappings by inside host.
+    pub subscribers: BTreeMap<V4, Source>,
+    /// What the log was told.
+    pub logged: Vec<Mapped<V4>>,
     /// The flow that the packet under way wants opened.
     pub opening: Option<Opening<V4>>,
     /// What became of it.
@@ -239,6 +250,72 @@ impl World<Ipv4> for Model {
             1 + u64::from(self.image.settings.tick_shift as u16);
     }
 
+    fn nat(&self) -> &Nat<V4> {
+        &self.image.nat
+    }
+
+    fn mapping(&self, end: &End<V4>) -> Option<Mapping<V4>> {
+        self.mappings.get(end).copied()
+    }
+
+    fn map(&mut self, end: &End<V4>, mapping: &Mapping<V4>) -> Result<(), Refused> {
+        if self.mappings.contains_key(end) {
+            return Err(Refused::Taken);
+        }
+        self.mappings.insert(*end, *mapping);
+        Ok(())
+    }
+
+    fn touch(&mut self, inside: &End<V4>, now: u16) -> bool {
+        let mapping = self.mappings.get_mut(inside);
+        mapping.map(|mapping| mapping.seen = now).is_some()
+    }
+
+    fn unmap(&mut self, end: &End<V4>) {
+        self.mappings.remove(end);
+    }
+
+    fn word(&self, index: u32) -> u64 {
+        self.ports.get(&index).copied().unwrap_or_default()
+    }
+
+    fn set(&mut self, index: u32, bits: u64) {
+        *self.ports.entry(index).or_default() |= bits;
+    }
+
+    fn permitted(&self, permission: &Permission<V4>) -> Option<u16> {
+        self.permissions.get(permission).copied()
+    }
+
+    fn permit(&mut self, permission: &Permission<V4>) {
+        let now = self.now();
+        self.permissions.insert(*permission, now);
+    }
+
+    fn subscriber(&self, address: &V4) -> u32 {
+        self.subscribers.get(address).map_or(0, |held| held.flows())
+    }
+
+    fn move_subscriber(&mut self, address: &V4, by: Step) {
+        let held = self.subscribers.entry(*address).or_default();
+        held.moved = match by {
+            Step::Up => held.moved.wrapping_add(1),
+            Step::Down => held.moved.wrapping_sub(1),
+        };
+    }
+
+    fn socket(&mut self, _: &FlowKey<V4>) -> Socket {
+        Socket::None
+    }
+
+    fn log(&mut self, mapped: &Mapped<V4>) {
+        self.logged.push(*mapped);
+    }
+
+    fn sent_on(&self) -> bool {
+        false
+    }
+
     fn open(&mut self, opening: &Opening<V4>) -> Result<(), Reason> {
         match self.opened.take() {
             None => {
@@ -343,15 +420,19 @@ fn moved(count: &mut u64, by: Step) {
 }
 
 impl Model {
-    /// Walks a packet that came in, as the programs do: once, or twice with a flow opened in between.
-    pub fn walk(&mut self, packet: &mut impl Packet) -> Result<Verdict<V4>, Reason> {
+    /// Walks a packet as the programs do: once, or twice with a flow opened in between.
+    pub fn walk<P: Packet>(
+        &mut self,
+        packet: &mut P,
+        walk: fn(&mut P, &mut Model) -> Result<Verdict<V4>, Reason>,
+    ) -> Result<Verdict<V4>, Reason> {
         (self.opening, self.opened) = (None, None);
-        let verdict = ingress(packet, self);
+        let verdict = walk(packet, self);
         let Some(opening) = self.opening.take() else {
             return verdict;
         };
         self.opened = Some(opening::open::<Ipv4, Model>(self, &opening));
-        ingress(packet, self)
+        walk(packet, self)
     }
 
     fn meet_rival(&mut self, key: &FlowKey<V4>) {

@@ -201,7 +201,7 @@ pub const ALL: [Mutant; 29] = [
     mutant(
         "box sources from anywhere",
         "classify.rs",
-        "(network.interface == world.interface()) == here",
+        "(interface == world.interface()) == here",
         "(network.interface != world.interface()) == here",
     ),
 ];

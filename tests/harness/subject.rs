@@ -10,7 +10,7 @@ use gwpool_common::net::V4;
 use gwpool_common::reason::{Fate, Reason};
 use gwpool_common::route::Counters;
 use gwpool_ebpf::packet::Frame;
-use gwpool_ebpf::{Verdict, answer, egress};
+use gwpool_ebpf::{Verdict, answer, egress, ingress};
 use gwpool_user::host::Host;
 use gwpool_user::plan::{self, Image, MapWrite, Plan};
 use std::collections::BTreeMap;
@@ -146,8 +146,8 @@ impl Subject for OnHost {
         let mut packet = Frame::new(&mut bytes);
         packet.partial = self.partial;
         let verdict = match hook {
-            Hook::Egress => egress(&mut packet, &mut self.model),
-            Hook::Xdp | Hook::Tc => self.model.walk(&mut packet),
+            Hook::Egress => self.model.walk(&mut packet, egress),
+            Hook::Xdp | Hook::Tc => self.model.walk(&mut packet, ingress),
         };
         let action = match verdict {
             Ok(Verdict::Transmit(reason, _) | Verdict::Resolve(reason, ..)) => {

@@ -1,6 +1,6 @@
 //! Counters: of packets, which each CPU has its own of, and of live flows, which all share.
 
-use super::maps::{COUNTERS, LOADS, REASONS, SHARES, SOURCES};
+use super::maps::{ANSWERS, COUNTERS, LOADS, REASONS, SHARES, SOURCES, SUBSCRIBERS};
 use aya_ebpf::bindings::BPF_NOEXIST;
 use core::arch::asm;
 use gwpool_common::net::V4;
@@ -81,6 +81,34 @@ pub fn share(protocol: u8, client: &V4, by: Step, now: u32) {
             (*source).tick = now;
             (*source).fresh = fresh.wrapping_add(1);
         }
+    }
+}
+
+/// `World::move_subscriber`.
+#[inline(always)]
+pub fn subscriber(address: &V4, by: Step) {
+    let Some(held) = SUBSCRIBERS.get_ptr_mut(address) else {
+        if by == Step::Up {
+            let first = Source {
+                moved: 1,
+                ..Source::NONE
+            };
+            // As in `share`.
+            let _ = SUBSCRIBERS.insert(address, first, BPF_NOEXIST as u64);
+        }
+        return;
+    };
+    let by = if by == Step::Up { 1u32 } else { u32::MAX };
+    // SAFETY: as in `share`.
+    unsafe { asm!("lock *(u32 *)({p} + 0) += {n}", p = in(reg) held, n = in(reg) by) };
+}
+
+/// One mapping more that the daemon's log does not hear of.
+#[inline(always)]
+pub fn unlogged() {
+    if let Some(answers) = ANSWERS.get_ptr_mut(0) {
+        // SAFETY: as in `count_reason`.
+        count(unsafe { &mut (*answers).unlogged }, 1);
     }
 }
 

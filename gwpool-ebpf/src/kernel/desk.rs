@@ -5,6 +5,7 @@
 
 use super::maps::{DESK, Desk};
 use super::world::Kernel;
+use aya_ebpf::bindings::{__sk_buff, xdp_md};
 use aya_ebpf::helpers::bpf_loop;
 use core::ffi::c_void;
 use gwpool_common::net::V4;
@@ -85,14 +86,26 @@ pub fn limited() -> u16 {
 /// once, whatever its callers know.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn gwpool_open() -> u32 {
+pub extern "C" fn gwpool_xdp_open(context: *mut xdp_md) -> u32 {
+    open(context.cast(), false)
+}
+
+/// The same at TC.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gwpool_tc_open(context: *mut __sk_buff) -> u32 {
+    open(context.cast(), true)
+}
+
+#[inline(always)]
+fn open(context: *mut c_void, resolves: bool) -> u32 {
     let Some(desk) = DESK.get_ptr_mut(0) else {
         return 0;
     };
     // SAFETY: as in `lay`.
     unsafe {
         let opening: *mut Opening<V4> = (&raw mut (*desk).opening).cast();
-        let mut world = Kernel::new(core::ptr::null_mut(), (*opening).interface, false);
+        let mut world = Kernel::new(context, (*opening).interface, resolves);
         (*desk).opened = match opening::open::<Ipv4, Kernel>(&mut world, &*opening) {
             Ok(()) => Desk::STORED,
             Err(reason) => (Desk::REFUSED + reason as u32) as u64,
@@ -103,7 +116,7 @@ pub extern "C" fn gwpool_open() -> u32 {
 
 /// `World::repeat`: the task is moved to the desk and back.
 #[inline(always)]
-pub fn repeat<T: Task<Kernel>>(count: u32, task: &mut T) {
+pub fn repeat<T: Task<Kernel>>(context: *mut c_void, count: u32, task: &mut T) {
     const { assert!(size_of::<T>() <= size_of::<[u64; 12]>() && align_of::<T>() <= 8) };
     let Some(desk) = DESK.get_ptr_mut(0) else {
         return;
@@ -112,18 +125,26 @@ pub fn repeat<T: Task<Kernel>>(count: u32, task: &mut T) {
     unsafe {
         let place: *mut T = (&raw mut (*desk).task).cast();
         place.write(core::ptr::read(task));
-        bpf_loop(count, turn::<T> as *mut c_void, core::ptr::null_mut(), 0);
+        // By the stack: the verifier lets no pointer to a context lie in a map.
+        let mut context = context;
+        bpf_loop(
+            count,
+            turn::<T> as *mut c_void,
+            (&raw mut context).cast(),
+            0,
+        );
         core::ptr::write(task, place.read());
     }
 }
 
 /// The callback of `bpf_loop`: 0 goes on, 1 ends. Its task lies on the desk, its world is made anew: so its caller need
 /// not keep either on the stack.
-unsafe extern "C" fn turn<T: Task<Kernel>>(index: u64, _: *mut c_void) -> i64 {
+unsafe extern "C" fn turn<T: Task<Kernel>>(index: u64, context: *mut *mut c_void) -> i64 {
     let Some(desk) = DESK.get_ptr_mut(0) else {
         return 1;
     };
-    let mut world = Kernel::new(core::ptr::null_mut(), 0, false);
+    // SAFETY: `repeat` has put it there.
+    let mut world = Kernel::new(unsafe { *context }, 0, false);
     // SAFETY: `repeat` has put the task there and waits for us.
     let task: &mut T = unsafe { &mut *(&raw mut (*desk).task).cast() };
     // LLVM knows that a bool is 0 or 1, the verifier does not ("At callback return the register R0 ... should have been

@@ -3,13 +3,14 @@
 //! - [`window`]: a packet of XDP or TC as the pipeline's `Packet`.
 //! - [`exit`]: the ways out that are helper calls.
 //! - [`maps`]: the tables.
-//! - [`world`]: the pipeline's `World` over them and the helpers; of it, [`routing`]: next hops, [`counts`]: counters,
-//!   [`desk`]: what is put down between calls.
+//! - [`world`]: the pipeline's `World` over them and the helpers; of it, [`routing`]: next hops, [`sockets`]: whose ports are
+//!   taken, [`counts`]: counters, [`desk`]: what is put down between calls.
 
 pub mod counts;
 pub mod desk;
 pub mod exit;
 pub mod maps;
 pub mod routing;
+pub mod sockets;
 pub mod window;
 pub mod world;

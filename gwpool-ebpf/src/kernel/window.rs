@@ -368,7 +368,7 @@ pub fn take_mark(context: &TcContext) -> bool {
 
 /// The interface a packet came in by that is now leaving; 0: it was made here.
 #[inline(always)]
-pub fn came_in_by(context: &TcContext) -> u32 {
+pub fn came_in_by(skb: *mut __sk_buff) -> u32 {
     // SAFETY: the kernel hands a valid context to the program.
-    unsafe { (*context.skb.skb).ingress_ifindex }
+    unsafe { (*skb).ingress_ifindex }
 }

@@ -2,7 +2,8 @@
 //! full, racing or empty.
 
 use super::maps::*;
-use super::{counts, desk, routing};
+use super::window::came_in_by;
+use super::{counts, desk, routing, sockets};
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::helpers::bpf_jiffies64;
@@ -13,19 +14,22 @@ use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
+use gwpool_common::nat::{End, Mapped, Mapping, Nat, Permission};
 use gwpool_common::net::{Address, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Access, Backend, Listener, Listening, Load, Route, Source};
 use gwpool_ebpf::family::Ipv4;
 use gwpool_ebpf::opening::Opening;
 use gwpool_ebpf::packet::Packet;
-use gwpool_ebpf::world::{Lookup, Refused, Side, Step, Task, Way, World};
+use gwpool_ebpf::world::{Lookup, Refused, Side, Socket, Step, Task, Way, World};
 
 /// The errno of a key that is taken, as the map helpers return it.
 const EEXIST: i32 = -17;
 
 /// What stands for settings that no daemon has written: the verifier does not know that the array has its entry.
 static NONE: Settings = Settings::NONE;
+/// The same of translation.
+static NO_NAT: Nat<V4> = Nat::NONE;
 
 /// The world around one packet.
 pub struct Kernel {
@@ -33,6 +37,7 @@ pub struct Kernel {
     interface: u32,
     resolves: bool,
     settings: &'static Settings,
+    nat: &'static Nat<V4>,
     now: u16,
 }
 
@@ -47,14 +52,9 @@ impl Kernel {
             interface,
             resolves,
             settings,
+            nat: NAT.get(0).unwrap_or(&NO_NAT),
             now: tick(settings),
         }
-    }
-
-    /// A managed interface; 0 (the packet was made here) is none.
-    #[inline(always)]
-    pub fn manages(interface: u32) -> bool {
-        interface != 0 && INTERFACES.get_ptr(interface).is_some()
     }
 }
 
@@ -305,13 +305,101 @@ impl World<Ipv4> for Kernel {
     }
 
     #[inline(always)]
+    fn nat(&self) -> &Nat<V4> {
+        self.nat
+    }
+
+    #[inline(always)]
+    fn mapping(&self, end: &End<V4>) -> Option<Mapping<V4>> {
+        // SAFETY: as in `embryo`; eight bytes, whole.
+        unsafe { MAPPINGS.get(end) }.copied()
+    }
+
+    #[inline(always)]
+    fn map(&mut self, end: &End<V4>, mapping: &Mapping<V4>) -> Result<(), Refused> {
+        refused(MAPPINGS.insert(end, mapping, BPF_NOEXIST as u64))
+    }
+
+    #[inline(always)]
+    fn touch(&mut self, inside: &End<V4>, now: u16) -> bool {
+        let Some(mapping) = MAPPINGS.get_ptr_mut(inside) else {
+            return false;
+        };
+        // SAFETY: as in `mark`; one aligned half-word.
+        unsafe { (*mapping).seen = now };
+        true
+    }
+
+    #[inline(always)]
+    fn unmap(&mut self, end: &End<V4>) {
+        // Not there: the sweep was quicker.
+        let _ = MAPPINGS.remove(end);
+    }
+
+    #[inline(always)]
+    fn word(&self, index: u32) -> u64 {
+        // Beyond the array nothing is free.
+        PORTS.get(index).copied().unwrap_or(u64::MAX)
+    }
+
+    #[inline(always)]
+    fn set(&mut self, index: u32, bits: u64) {
+        if let Some(word) = PORTS.get_ptr_mut(index) {
+            // SAFETY: a live element of the array, 8-byte aligned; atomic with every other CPU.
+            unsafe { asm!("lock *(u64 *)({p} + 0) |= {n}", p = in(reg) word, n = in(reg) bits) };
+        }
+    }
+
+    #[inline(always)]
+    fn permitted(&self, permission: &Permission<V4>) -> Option<u16> {
+        // SAFETY: as in `embryo`.
+        unsafe { PERMISSIONS.get(permission) }.map(|seen| *seen as u16)
+    }
+
+    #[inline(always)]
+    fn permit(&mut self, permission: &Permission<V4>) {
+        // No memory for it: only whom the flow speaks with may answer.
+        let _ = PERMISSIONS.insert(permission, self.now as u32, BPF_ANY as u64);
+    }
+
+    #[inline(always)]
+    fn subscriber(&self, address: &V4) -> u32 {
+        // SAFETY: as in `embryo`.
+        unsafe { SUBSCRIBERS.get(address) }.map_or(0, |source| source.flows())
+    }
+
+    #[inline(always)]
+    fn move_subscriber(&mut self, address: &V4, by: Step) {
+        counts::subscriber(address, by);
+    }
+
+    #[inline(always)]
+    fn socket(&mut self, key: &FlowKey<V4>) -> Socket {
+        sockets::of(self.context, key)
+    }
+
+    #[inline(always)]
+    fn log(&mut self, mapped: &Mapped<V4>) {
+        // Full: the daemon does not read, or not fast enough.
+        if MAPPED.output(*mapped, 0).is_err() {
+            counts::unlogged();
+        }
+    }
+
+    #[inline(always)]
+    fn sent_on(&self) -> bool {
+        let by = came_in_by(self.context.cast());
+        by != 0 && INTERFACES.get_ptr(by).is_some()
+    }
+
+    #[inline(always)]
     fn open(&mut self, opening: &Opening<V4>) -> Result<(), Reason> {
         desk::lay(opening)
     }
 
     #[inline(always)]
     fn repeat<T: Task<Self>>(&mut self, count: u32, task: &mut T) {
-        desk::repeat(count, task);
+        desk::repeat(self.context, count, task);
     }
 
     #[inline(always)]

@@ -103,7 +103,7 @@ impl Filtering {
     /// As the programs know it.
     pub const fn number(self) -> u8 {
         match self {
-            Filtering::None => nat::Nat::<()>::NONE,
+            Filtering::None => nat::Nat::<()>::OPEN,
             Filtering::ByAddress => nat::Nat::<()>::BY_ADDRESS,
             Filtering::ByFlow => nat::Nat::<()>::BY_FLOW,
         }

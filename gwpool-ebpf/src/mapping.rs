@@ -1,0 +1,256 @@
+//! Of the opening, for translation: which outside socket an inside one is seen as (RFC 4787 4.1: endpoint-independent).
+//!
+//! A known socket is seen as before; for another one an outside end is claimed ([`crate::claim`]). This host's own
+//! sockets stand in the same table, mapped to themselves.
+
+use crate::claim::Claim;
+use crate::family::Family;
+use crate::lifetime;
+use crate::pool;
+use crate::world::{Refused, Step, World};
+use gwpool_common::flow::{Flow, FlowKey};
+use gwpool_common::limits;
+use gwpool_common::nat::{End, Mapped, Mapping, Nat, Permission};
+use gwpool_common::net::Port;
+use gwpool_common::reason::Reason;
+
+/// The inside end of what sends a packet with this key.
+#[inline(always)]
+pub fn inside<A: Copy>(key: &FlowKey<A>) -> End<A> {
+    End {
+        address: key.source,
+        port: key.source_port,
+        protocol: key.protocol,
+        side: End::<A>::INSIDE,
+    }
+}
+
+/// The outside end that a packet with this key is sent to.
+#[inline(always)]
+pub fn outside<A: Copy>(key: &FlowKey<A>) -> End<A> {
+    End {
+        address: key.destination,
+        port: key.destination_port,
+        protocol: key.protocol,
+        side: End::<A>::OUTSIDE,
+    }
+}
+
+/// Both ends of the mapping that a translated flow goes by: inside, outside.
+#[inline(always)]
+pub fn ends<A: Copy>(key: &FlowKey<A>, flow: &Flow<A>) -> (End<A>, End<A>) {
+    let rewrite = &flow.rewrite;
+    let (inside, outside) = if flow.flags & Flow::<A>::BACKEND_SIDE != 0 {
+        (
+            (rewrite.destination, rewrite.destination_port),
+            (key.destination, key.destination_port),
+        )
+    } else {
+        (
+            (key.source, key.source_port),
+            (rewrite.source, rewrite.source_port),
+        )
+    };
+    let end = |(address, port), side| End {
+        address,
+        port,
+        protocol: key.protocol,
+        side,
+    };
+    (
+        end(inside, End::<A>::INSIDE),
+        end(outside, End::<A>::OUTSIDE),
+    )
+}
+
+/// A translated flow's packet, the first in this tick, keeps its mapping alive, and makes it anew if it is gone.
+#[inline(always)]
+pub fn keep<F: Family, W: World<F>>(
+    world: &mut W,
+    key: &FlowKey<F::Address>,
+    flow: &Flow<F::Address>,
+) {
+    if pool::place(key.protocol).is_none() {
+        return;
+    }
+    let (inside, outside) = ends(key, flow);
+    if flow.flags & Flow::<F::Address>::BACKEND_SIDE == 0 {
+        permit::<F, W>(world, &outside, key.destination);
+    }
+    let now = world.now();
+    if !world.touch(&inside, now) {
+        // Taken by another meanwhile: the flow goes on without a mapping.
+        let _ = join::<F, W>(world, &inside, &outside);
+    }
+}
+
+/// Remembers that the mapping has sent to this address, where answers from it are let in.
+#[inline(always)]
+pub fn permit<F: Family, W: World<F>>(
+    world: &mut W,
+    outside: &End<F::Address>,
+    remote: F::Address,
+) {
+    if filtering(world.nat(), outside.protocol) == Nat::<F::Address>::BY_ADDRESS {
+        world.permit(&permission(outside, remote));
+    }
+}
+
+/// Somebody at this address, whom no flow of the mapping speaks with, may send to it (RFC 4787 5).
+#[inline(always)]
+pub fn lets_in<F: Family, W: World<F>>(
+    world: &W,
+    outside: &End<F::Address>,
+    remote: F::Address,
+) -> bool {
+    let nat = world.nat();
+    match filtering(nat, outside.protocol) {
+        kind if kind == Nat::<F::Address>::OPEN => true,
+        kind if kind == Nat::<F::Address>::BY_ADDRESS => {
+            let Some(seen) = world.permitted(&permission(outside, remote)) else {
+                return false;
+            };
+            let limit_s = lifetime::nat_idle_s(nat, outside.protocol);
+            let limit = lifetime::ticks(limit_s, world.settings().ticks_per_1024_s);
+            lifetime::age(seen, world.now()) < limit
+        }
+        _ => false,
+    }
+}
+
+#[inline(always)]
+fn filtering<A>(nat: &Nat<A>, protocol: u8) -> u8 {
+    match protocol {
+        crate::parse::TCP => nat.tcp_filtering,
+        crate::parse::UDP => nat.udp_filtering,
+        _ => Nat::<A>::BY_FLOW,
+    }
+}
+
+#[inline(always)]
+fn permission<A: Copy>(outside: &End<A>, remote: A) -> Permission<A> {
+    Permission {
+        outside: outside.address,
+        remote,
+        port: outside.port,
+        protocol: outside.protocol,
+        pad: 0,
+    }
+}
+
+/// The mapping of the socket that sends a packet with this key, made if there is none. `own`: the socket is this
+/// host's. What it is seen as is filled in, not returned: in a `Result` it shares registers with the error ("bitwise
+/// operator &= on pointer prohibited").
+///
+/// # Errors
+/// [`Reason::NatOverPorts`], [`Reason::NatExhausted`], [`Reason::TableFull`].
+#[inline(always)]
+pub fn of<F: Family, W: World<F>>(
+    world: &mut W,
+    key: &FlowKey<F::Address>,
+    own: bool,
+    seen_as: &mut (F::Address, Port),
+) -> Result<(), Reason> {
+    let inside = inside(key);
+    if let Some(known) = world.mapping(&inside) {
+        if address_place::<F>(world.nat(), known.address).is_some() {
+            let now = world.now();
+            world.touch(&inside, now);
+            *seen_as = (known.address, known.port);
+            return Ok(());
+        }
+        // Of an address that this host does not translate to any more: its flows go on, new ones get another.
+        world.unmap(&inside);
+    }
+    if !own && world.subscriber(&key.source) >= world.nat().ports_per_host {
+        return Err(Reason::NatOverPorts);
+    }
+    let (place, address) = pair::<F>(world.nat(), key.source).ok_or(Reason::NatExhausted)?;
+    let outside = Claim::<F>::new(world, key, (place, address), own).run(world)?;
+    match world.map(&inside, &mapped(&outside, world.now())) {
+        Ok(()) => {}
+        Err(Refused::Taken) => {
+            // Another CPU has mapped the same socket.
+            world.unmap(&outside);
+            let known = world.mapping(&inside).ok_or(Reason::Overtaken)?;
+            *seen_as = (known.address, known.port);
+            return Ok(());
+        }
+        Err(Refused::Full) => {
+            world.unmap(&outside);
+            return Err(Reason::TableFull);
+        }
+    }
+    begins::<F, W>(world, &inside, &outside);
+    *seen_as = (outside.address, outside.port);
+    Ok(())
+}
+
+/// Both ends, unless the outside one is somebody's.
+#[inline(always)]
+fn join<F: Family, W: World<F>>(
+    world: &mut W,
+    inside: &End<F::Address>,
+    outside: &End<F::Address>,
+) -> Result<(), Refused> {
+    let now = world.now();
+    world.map(outside, &mapped(inside, now))?;
+    world
+        .map(inside, &mapped(outside, now))
+        .inspect_err(|_| world.unmap(outside))?;
+    begins::<F, W>(world, inside, outside);
+    Ok(())
+}
+
+#[inline(always)]
+fn begins<F: Family, W: World<F>>(
+    world: &mut W,
+    inside: &End<F::Address>,
+    outside: &End<F::Address>,
+) {
+    world.move_subscriber(&inside.address, Step::Up);
+    if world.nat().flags & Nat::<F::Address>::LOGS != 0 {
+        world.log(&Mapped {
+            inside: *inside,
+            outside: *outside,
+            what: Mapped::<F::Address>::BEGINS,
+        });
+    }
+}
+
+/// The other end, as it is stored.
+#[inline(always)]
+pub fn mapped<A: Copy>(other: &End<A>, now: u16) -> Mapping<A> {
+    Mapping {
+        address: other.address,
+        port: other.port,
+        seen: now,
+    }
+}
+
+/// The NAT address that an inside host is seen as, always the same (RFC 4787 REQ-2), and its place; a NAT address is seen
+/// as itself.
+#[inline(always)]
+pub fn pair<F: Family>(nat: &Nat<F::Address>, source: F::Address) -> Option<(u32, F::Address)> {
+    if let Some(place) = address_place::<F>(nat, source) {
+        return Some((place, source));
+    }
+    let hash = F::low(source).wrapping_mul(0x9e37_79b1) >> 16;
+    // LLVM knows that this is within bounds, the verifier wants to see the mask.
+    let place = core::hint::black_box(hash.checked_rem(nat.address_count)?);
+    let place = place as usize & (limits::NAT_ADDRESSES as usize - 1);
+    Some((place as u32, nat.addresses[place]))
+}
+
+/// Where this NAT address stands.
+#[inline(always)]
+pub fn address_place<F: Family>(nat: &Nat<F::Address>, address: F::Address) -> Option<u32> {
+    let mut place = 0;
+    while place < limits::NAT_ADDRESSES && place < nat.address_count {
+        if nat.addresses[place as usize] == address {
+            return Some(place);
+        }
+        place += 1;
+    }
+    None
+}
