@@ -3,6 +3,7 @@
 //! Requests come one by one, between everything else that writes maps, and each change is logged with who asked.
 
 use super::instance::{Instance, chain};
+use crate::datapath::census::NAT;
 use crate::datapath::mode::Mode;
 use crate::stats::driver::{self, Request};
 use crate::stats::snapshot::{self, Snapshot};
@@ -80,6 +81,7 @@ impl Instance {
         for id in self.image.backends.keys() {
             counters.insert(*id, self.datapath.counters(*id)?);
         }
+        counters.insert(NAT, self.datapath.counters(NAT)?);
         let modes: BTreeMap<String, Mode> = self
             .attached
             .values()
@@ -95,6 +97,7 @@ impl Instance {
             census: &census,
             answers: self.datapath.answers()?,
             filled: self.datapath.flows.filled().await?,
+            overloaded: self.sweep.overloaded(),
             fragments: self.fragments.counts(),
         });
         Ok(serde_json::to_value(snapshot)?)

@@ -9,7 +9,11 @@ use gwpool_common::flow::{Flow, FlowKey};
 use gwpool_common::limits;
 use gwpool_common::net::V4;
 use gwpool_ebpf::parse::TCP;
+use gwpool_ebpf::pool;
 use std::collections::HashMap;
+
+/// The id under which translated flows are counted.
+pub const NAT: u32 = 0;
 
 /// What a walk through the tables has counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,8 +24,19 @@ pub struct Census {
     shares: [u64; limits::PROTOCOLS as usize],
     /// Established, by client.
     clients: HashMap<V4, u32>,
-    /// Embryonic, all.
-    pub embryonic: u64,
+    /// Established, translated by address alone.
+    unported: u64,
+    /// The other tier.
+    pub embryonic: Embryonic,
+}
+
+/// What the embryonic tier holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Embryonic {
+    /// Flows, all.
+    pub flows: u64,
+    /// Those of them that are translated by address alone.
+    pub unported: u64,
 }
 
 /// One backend's.
@@ -46,11 +61,12 @@ impl Census {
     }
 
     /// The same without the clients, who may be many, and with the count of the other tier.
-    pub fn without_clients(&self, embryonic: u64) -> Self {
+    pub fn without_clients(&self, embryonic: Embryonic) -> Self {
         Census {
             backends: self.backends.clone(),
             shares: self.shares,
             clients: HashMap::new(),
+            unported: self.unported,
             embryonic,
         }
     }
@@ -63,6 +79,7 @@ impl Census {
             tally.flows += 1;
             self.shares[share(key.protocol)] += 1;
             *self.clients.entry(key.source).or_default() += 1;
+            self.unported += u64::from(is_unported(key, flow));
         }
     }
 
@@ -78,6 +95,9 @@ impl Census {
         tally.closed = tally.closed.saturating_sub(u32::from(closed));
         let share = &mut self.shares[share(key.protocol)];
         *share = share.saturating_sub(1);
+        if backend == NAT && pool::place(key.protocol).is_none() {
+            self.unported = self.unported.saturating_sub(1);
+        }
         if let Some(held) = self.clients.get_mut(&key.source) {
             *held = held.saturating_sub(1);
         }
@@ -91,6 +111,11 @@ impl Census {
     /// Established flows, in the order of `SHARES`.
     pub fn shares(&self) -> [u64; limits::PROTOCOLS as usize] {
         self.shares
+    }
+
+    /// Translated flows of both tiers that have no ports, and so no mapping.
+    pub fn unported(&self) -> u64 {
+        self.unported + self.embryonic.unported
     }
 
     /// The backend's established flows that are not closed.
@@ -124,6 +149,20 @@ impl Census {
         }
         &mut self.backends[place]
     }
+}
+
+impl Embryonic {
+    /// Counts an entry.
+    pub fn see(&mut self, key: &FlowKey<V4>, flow: &Flow<V4>) {
+        if is_client_side(flow) {
+            self.flows += 1;
+            self.unported += u64::from(is_unported(key, flow));
+        }
+    }
+}
+
+fn is_unported(key: &FlowKey<V4>, flow: &Flow<V4>) -> bool {
+    flow.flags & Flow::<V4>::NAT != 0 && pool::place(key.protocol).is_none()
 }
 
 /// The protocol's place in `SHARES`.

@@ -5,6 +5,7 @@
 //! two marks counts, and what either half has seen of FIN and RST.
 #![forbid(unsafe_code)]
 
+use super::census::NAT;
 use super::halves::ends;
 use gwpool_common::flow::Flow;
 use gwpool_common::limits::{
@@ -16,8 +17,6 @@ use gwpool_common::net::V4;
 use gwpool_ebpf::lifetime::{age, limit_s, ticks};
 use gwpool_ebpf::parse::{TCP, UDP};
 
-/// The backend id of translated flows.
-const NAT: u32 = 0;
 /// IP protocol number of ICMP.
 const ICMP: u8 = 1;
 

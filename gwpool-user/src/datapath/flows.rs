@@ -2,7 +2,7 @@
 //!
 //! Handles of their own, so that a walk and a write to another map do not wait for each other.
 
-use super::census::Census;
+use super::census::{Census, Embryonic};
 use super::error::Error;
 use super::halves::{Halves, ends};
 use super::maps::Maps;
@@ -13,6 +13,7 @@ use gwpool_common::limits;
 use gwpool_common::nat::{End, Mapping, Permission};
 use gwpool_common::net::{NextHop, V4};
 use gwpool_common::route::{Load, Source};
+use gwpool_ebpf::pool;
 
 /// Both tiers, and what is swept and counted with them.
 #[derive(Debug)]
@@ -38,6 +39,14 @@ pub struct Filled {
     pub next_hops: u64,
     /// Fragmented packets whose first fragment is remembered.
     pub fragments: u64,
+    /// Mappings, by `pool::place`: TCP, UDP, ICMP.
+    pub mappings: [u64; limits::NAT_PROTOCOLS as usize],
+    /// What they take of their table, two entries for one.
+    pub mapping_entries: u64,
+    /// Addresses outside that mappings have sent to.
+    pub permissions: u64,
+    /// Inside hosts whose mappings are counted.
+    pub subscribers: u64,
 }
 
 impl Flows {
@@ -108,11 +117,11 @@ impl Flows {
     }
 
     /// How many embryonic flows there are.
-    pub async fn embryonic(&self) -> Result<u64, Error> {
-        let mut flows = 0;
-        self.each_embryonic(|_, flow| flows += u64::from(is_client_side(flow)))
+    pub async fn embryonic(&self) -> Result<Embryonic, Error> {
+        let mut embryonic = Embryonic::default();
+        self.each_embryonic(|key, flow| embryonic.see(key, flow))
             .await?;
-        Ok(flows)
+        Ok(embryonic)
     }
 
     /// Counts what there is besides flows.
@@ -126,6 +135,18 @@ impl Flows {
         self.next_hops.each(next_hops).await?;
         let fragments = |_: &Fragmented<V4>, _: &First| filled.fragments += 1;
         self.fragments.each(fragments).await?;
+        let permissions = |_: &Permission<V4>, _: &u32| filled.permissions += 1;
+        self.permissions.each(permissions).await?;
+        let subscribers = |_: &V4, _: &Source| filled.subscribers += 1;
+        self.subscribers.each(subscribers).await?;
+        let mappings = |end: &End<V4>, _: &Mapping<V4>| {
+            filled.mapping_entries += 1;
+            let place = pool::place(end.protocol).filter(|_| end.side == End::<V4>::INSIDE);
+            if let Some(place) = place {
+                filled.mappings[place as usize] += 1;
+            }
+        };
+        self.each_mapping(mappings).await?;
         Ok(filled)
     }
 }

@@ -33,8 +33,10 @@ pub struct Suspects {
 /// How many mappings there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// By [`pool::place`]: TCP, UDP, ICMP.
-    pub protocols: [u64; NAT_PROTOCOLS as usize],
+    /// All.
+    pub mappings: u64,
+    /// Those whose port is another's, too.
+    pub overloaded: u64,
     /// By inside host. This host's own sockets are nobody's.
     pub hosts: HashMap<V4, u32>,
 }
@@ -125,28 +127,19 @@ impl Tally {
     /// Counts these entries.
     pub fn of(entries: &Entries) -> Self {
         let mut tally = Tally::default();
-        for (end, mapping) in entries {
-            tally.see(end, mapping);
+        for (end, mapping) in entries
+            .iter()
+            .filter(|(end, _)| end.side == End::<V4>::INSIDE)
+        {
+            let far = other(end, mapping);
+            let owner = entries.get(&far).map(|back| other(&far, back));
+            tally.mappings += 1;
+            tally.overloaded += u64::from(owner.is_some_and(|owner| owner != *end));
+            if end.address != mapping.address {
+                *tally.hosts.entry(end.address).or_default() += 1;
+            }
         }
         tally
-    }
-
-    /// Counts an entry.
-    pub fn see(&mut self, end: &End<V4>, mapping: &Mapping<V4>) {
-        if end.side != End::<V4>::INSIDE {
-            return;
-        }
-        if let Some(place) = pool::place(end.protocol) {
-            self.protocols[place as usize] += 1;
-        }
-        if end.address != mapping.address {
-            *self.hosts.entry(end.address).or_default() += 1;
-        }
-    }
-
-    /// Mappings, all.
-    pub fn all(&self) -> u64 {
-        self.protocols.iter().sum()
     }
 }
 

@@ -62,6 +62,11 @@ impl Walked {
 }
 
 impl Release {
+    /// Mappings whose port was another's, too, when the last pass looked.
+    pub fn overloaded(&self) -> u64 {
+        self.tally.overloaded
+    }
+
     /// Looks at all mappings.
     pub async fn walk(
         &self,
@@ -74,7 +79,7 @@ impl Release {
             0 => Vec::new(),
             _ => datapath.flows.ports().await?,
         };
-        let mut entries = Entries::with_capacity(2 * self.tally.all() as usize);
+        let mut entries = Entries::with_capacity(2 * self.tally.mappings as usize);
         let see = |end: &End<V4>, mapping: &Mapping<V4>| {
             entries.insert(*end, *mapping);
         };

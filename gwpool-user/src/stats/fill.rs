@@ -21,7 +21,7 @@ pub fn limits(sources: &Sources<'_>) -> BTreeMap<String, Fill> {
     let slots: u32 = image.routes.values().map(|route| route.slot_count).sum();
     [
         ("flows", census.established(), limits.flows),
-        ("embryonic", census.embryonic, limits.embryonic),
+        ("embryonic", census.embryonic.flows, limits.embryonic),
         ("udp_flows", census.shares()[1], limits.udp_flows),
         // A name is kept as long as a flow may refer to it.
         ("routes", image.names.len() as u64, limits.routes),
@@ -31,6 +31,22 @@ pub fn limits(sources: &Sources<'_>) -> BTreeMap<String, Fill> {
         ("access", image.access.len() as u64, limits.access),
         ("sources", sources.filled.sources, limits.sources),
         ("fragments", sources.filled.fragments, limits.fragments),
+        // Two entries a mapping.
+        (
+            "mappings",
+            sources.filled.mapping_entries.div_ceil(2),
+            limits.mappings,
+        ),
+        (
+            "permissions",
+            sources.filled.permissions,
+            limits.permissions,
+        ),
+        (
+            "subscribers",
+            sources.filled.subscribers,
+            limits.subscribers,
+        ),
         // Index 0 is never used.
         ("next_hops", sources.filled.next_hops, limits::NEXT_HOPS - 1),
     ]

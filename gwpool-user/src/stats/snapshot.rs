@@ -146,9 +146,27 @@ pub struct Nat {
     pub sources: Vec<String>,
     /// What they are translated to.
     pub addresses: Vec<String>,
+    /// Whether this host holds those addresses now.
+    #[serde(default)]
+    pub active: bool,
     /// Mappings in use.
     pub mappings: Mappings,
-    /// New mappings refused.
+    /// Those of them whose port is another's, too: only with `nat.overload`.
+    #[serde(default)]
+    pub overloaded: u64,
+    /// Translated connections, queries included.
+    #[serde(default)]
+    pub connections_total: u64,
+    /// Established and not over.
+    #[serde(default)]
+    pub flows_active: u64,
+    /// What has left, translated.
+    #[serde(default)]
+    pub to_outside: Volume,
+    /// What has come back.
+    #[serde(default)]
+    pub to_inside: Volume,
+    /// New mappings refused: no port was free, or their host has all that one may.
     pub allocation_failures_total: u64,
     /// Packets that would have left untranslated.
     pub leaks_prevented_total: u64,
@@ -163,7 +181,7 @@ pub struct Mappings {
     pub udp: u64,
     /// ICMP queries.
     pub icmp: u64,
-    /// Everything else.
+    /// Everything else: flows, as they have no ports.
     pub other: u64,
 }
 
@@ -189,6 +207,8 @@ pub struct Sources<'a> {
     pub answers: gwpool_common::answers::Answers,
     /// What else the programs have filled.
     pub filled: Filled,
+    /// Mappings whose port is another's, too.
+    pub overloaded: u64,
 }
 
 impl Snapshot {
@@ -206,7 +226,7 @@ impl Snapshot {
                 interfaces: sources.modes.iter().map(interface).collect(),
                 flows: Flows {
                     established: sources.census.established(),
-                    embryonic: sources.census.embryonic,
+                    embryonic: sources.census.embryonic.flows,
                     capacity: u64::from(sources.plan.limits.flows),
                 },
                 fragments: sources.fragments,
@@ -222,7 +242,7 @@ impl Snapshot {
                 .iter()
                 .map(|route| Route::of(sources, route))
                 .collect(),
-            nat: Nat::default(),
+            nat: Nat::of(sources),
             vrrp: Vec::new(),
             reasons: sources
                 .reasons

@@ -1,7 +1,7 @@
 //! A snapshot as a person reads it: interfaces, routes with their backends, and the reasons that were met.
 
 use super::fill::Fill;
-use super::snapshot::{Backend, Route, Snapshot};
+use super::snapshot::{Backend, Mappings, Nat, Route, Snapshot};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
@@ -48,21 +48,54 @@ fn head(snapshot: &Snapshot) -> String {
     let answers = &snapshot.datapath.answers;
     format!(
         "{}, gwpool {}, up {}\ninterfaces: {}\nflows: {} established of {}, {} embryonic\n\
-         answers of our own: {} sent, {} withheld\n\n",
+         answers of our own: {} sent, {} withheld\n{}\n",
         snapshot.node,
         snapshot.version,
         duration(snapshot.uptime_seconds),
-        if interfaces.is_empty() {
-            "none".to_owned()
-        } else {
-            interfaces.join(", ")
-        },
+        some(&interfaces),
         flows.established,
         flows.capacity,
         flows.embryonic,
         answers.sent_total,
         answers.withheld_total,
+        nat(&snapshot.nat),
     )
+}
+
+/// Nothing where nothing is translated.
+fn nat(nat: &Nat) -> String {
+    if nat.sources.is_empty() && nat.addresses.is_empty() {
+        return String::new();
+    }
+    let Mappings {
+        tcp,
+        udp,
+        icmp,
+        other,
+    } = nat.mappings;
+    format!(
+        "nat: {} as {} ({})\n\
+         mappings: {tcp} tcp, {udp} udp, {icmp} icmp, {other} other; {} refused, {} overloaded; leaks prevented: {}\n\
+         translated: {} connections, {} active; {} packets out, {} in\n",
+        some(&nat.sources),
+        some(&nat.addresses),
+        if nat.active { "active" } else { "standby" },
+        nat.allocation_failures_total,
+        nat.overloaded,
+        nat.leaks_prevented_total,
+        nat.connections_total,
+        nat.flows_active,
+        nat.to_outside.packets,
+        nat.to_inside.packets,
+    )
+}
+
+fn some(list: &[String]) -> String {
+    if list.is_empty() {
+        "none".to_owned()
+    } else {
+        list.join(", ")
+    }
 }
 
 fn limits(snapshot: &Snapshot) -> Table {

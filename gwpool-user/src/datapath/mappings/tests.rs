@@ -210,7 +210,7 @@ fn two_hosts_on_one_port_end_one_after_the_other() {
 }
 
 #[test]
-fn mappings_are_counted_by_protocol_and_by_inside_host() {
+fn mappings_are_counted_by_inside_host_and_those_that_share_a_port() {
     let mut entries = Entries::new();
     for port in [1, 2] {
         mapped(&mut entries, inside(HOST, port), outside(port), NOW);
@@ -222,9 +222,10 @@ fn mappings_are_counted_by_protocol_and_by_inside_host() {
     );
     mapped(&mut entries, near, far, NOW);
     mapped(&mut entries, inside(OUTSIDE, 22), outside(22), NOW);
+    entries.insert(inside(NEIGHBOUR, 1), to(outside(1), NOW));
     let tally = Tally::of(&entries);
-    assert_eq!((tally.protocols, tally.all()), ([3, 1, 0], 4));
-    let hosts = HashMap::from([(HOST, 2), (NEIGHBOUR, 1)]);
+    assert_eq!((tally.mappings, tally.overloaded), (5, 1));
+    let hosts = HashMap::from([(HOST, 2), (NEIGHBOUR, 2)]);
     assert_eq!(tally.hosts, hosts, "this host's own are nobody's");
 }
 

@@ -21,7 +21,7 @@ pub fn example() -> Snapshot {
         redispatches: connections / 5,
     };
     let mut census = census_of(2, 3);
-    census.embryonic = 1;
+    census.embryonic.flows = 1;
     Snapshot::of(&Sources {
         plan: &plan,
         image: &image,
@@ -40,7 +40,9 @@ pub fn example() -> Snapshot {
             sources: 2,
             next_hops: 1,
             fragments: 4,
+            ..Filled::default()
         },
+        overloaded: 0,
     })
 }
 
@@ -132,6 +134,7 @@ fn every_field_has_the_name_and_shape_of_the_contract() {
                 "routes": fill(1, 1024), "backends": fill(3, 8192), "listeners": fill(0, 4096),
                 "slots": fill(2, Limits::default().turns().into()), "access": fill(0, 4096), "sources": fill(2, 65_536),
                 "next_hops": fill(1, 4095), "fragments": fill(4, 8192),
+                "mappings": fill(0, 131_072), "permissions": fill(0, 131_072), "subscribers": fill(0, 65_536),
             },
         },
         "routes": [{
@@ -141,7 +144,10 @@ fn every_field_has_the_name_and_shape_of_the_contract() {
             "backends": [backend("gateway-1", 1, 6, 0), backend("gateway-2", 2, 5, 3)],
         }],
         "nat": {
-            "sources": [], "addresses": [], "mappings": {"tcp": 0, "udp": 0, "icmp": 0, "other": 0},
+            "sources": [], "addresses": [], "active": false,
+            "mappings": {"tcp": 0, "udp": 0, "icmp": 0, "other": 0}, "overloaded": 0,
+            "connections_total": 0, "flows_active": 0,
+            "to_outside": {"packets": 0, "bytes": 0}, "to_inside": {"packets": 0, "bytes": 0},
             "allocation_failures_total": 0, "leaks_prevented_total": 0,
         },
         "vrrp": [],
@@ -170,6 +176,17 @@ fn an_answer_of_a_daemon_before_weights_is_understood() {
     let backend = value["routes"][0]["backends"][0].as_object_mut().unwrap();
     backend.remove("weight");
     backend.remove("redispatches_total");
+    let nat = value["nat"].as_object_mut().unwrap();
+    for later in [
+        "active",
+        "overloaded",
+        "connections_total",
+        "flows_active",
+        "to_outside",
+        "to_inside",
+    ] {
+        nat.remove(later);
+    }
     let mut expected = example();
     expected.datapath.limits.clear();
     expected.routes[0].backends[0].redispatches_total = 0;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::stats::snapshot::tests::example;
+use crate::stats::translation::tests::{image, translated};
 
 #[test]
 fn a_person_reads_this() {
@@ -87,4 +88,16 @@ fn weights_have_a_column_only_where_there_are_some() {
     assert_eq!(lines[1][4..7], ["up", "1", "6"]);
     assert_eq!(lines[2][2..5], ["up", "0", "5"]);
     assert!(!render(&example(), None).contains("WEIGHT"));
+}
+
+#[test]
+fn translation_is_told_where_there_is_some() {
+    let expected = "\
+nat: 192.168.1.0/24 as 10.9.0.254 (active)
+mappings: 4 tcp, 3 udp, 2 icmp, 2 other; 7 refused, 1 overloaded; leaks prevented: 9
+translated: 7 connections, 5 active; 70 packets out, 60 in
+";
+    let text = render(&translated(&image()), None);
+    assert!(text.contains(expected), "{text}");
+    assert!(!render(&example(), None).contains("nat:"));
 }
