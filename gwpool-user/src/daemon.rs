@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::info;
+use tracing::{info, warn};
 
 /// Where an instance keeps its things.
 #[derive(Clone, Debug)]
@@ -41,7 +41,10 @@ pub struct Places {
 pub async fn run(mut sources: Sources, loaded: Loaded, places: &Places) -> Result<()> {
     let Loaded { plan, notes } = loaded;
     for note in &notes {
-        info!("{note}");
+        match note.is_warning {
+            true => warn!("{note}"),
+            false => info!("{note}"),
+        }
     }
     // A machine that is renamed stays the node it is.
     sources.node = Some(plan.node.clone());

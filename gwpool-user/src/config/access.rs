@@ -1,4 +1,4 @@
-//! `allow` and `deny` of a route: who may use it, by prefix or address.
+//! `allow` and `deny`: who may use a route, or is translated, by prefix or address.
 //!
 //! The most specific prefix of both lists holds. Whoever writes `allow` means to keep others out: an empty one is an
 //! error, not a route open to all.
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// Prefixes in the order written, each once.
-type Prefixes = Vec<(Ipv4Net, Place)>;
+pub type Prefixes = Vec<(Ipv4Net, Place)>;
 
 /// Reads `allow` and `deny`.
 pub fn read(section: &Section) -> Option<Access> {
@@ -27,7 +27,8 @@ pub fn read(section: &Section) -> Option<Access> {
     })
 }
 
-fn prefixes(section: &Section, key: &str) -> Option<Prefixes> {
+/// A list of prefixes, or one. `None`: wrong, and said.
+pub fn prefixes(section: &Section, key: &str) -> Option<Prefixes> {
     let Some(node) = section.entry(key).map(|entry| &entry.node) else {
         return Some(Vec::new());
     };

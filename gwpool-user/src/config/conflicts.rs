@@ -162,15 +162,18 @@ pub fn refuse_same_backends(
 pub fn refuse_too_many(plan: &Plan, at: &Place, findings: &Findings) {
     let all = |count: fn(&Route) -> usize| plan.routes.iter().map(count).sum::<usize>();
     let inner = plan.networks.iter().filter(|network| network.inner).count();
+    let nat = plan.nat.as_ref();
+    let guarded = inner + nat.map_or(0, |nat| nat.sources.len());
+    let listed = nat.map_or(0, |nat| nat.access.allow.len() + nat.access.deny.len());
     let (routes, limits) = (plan.routes.len(), &plan.limits);
     let backends = all(|route| route.backends.len());
     let turns: u64 = plan.routes.iter().map(Route::turns).sum();
     let turns = usize::try_from(turns).unwrap_or(usize::MAX);
     let listeners = all(|route| route.listen.len() * usize::from(route.ports));
-    let prefixes = all(|route| route.access.allow.len() + route.access.deny.len());
+    let prefixes = listed + all(|route| route.access.allow.len() + route.access.deny.len());
     let raise = |key: &str| format!("raise `gwpool.limits.{key}`");
     let fewer_turns = "give smaller weights, or raise `gwpool.limits.backends`".to_owned();
-    let on_one = "put more backends on one".to_owned();
+    let on_one = "put more backends on one, and wider prefixes in `gwpool.nat.sources`".to_owned();
     let counts: [(&str, usize, u32, String); 6] = [
         ("routes", routes, limits.routes, raise("routes")),
         (
@@ -192,12 +195,17 @@ pub fn refuse_too_many(plan: &Plan, at: &Place, findings: &Findings) {
             raise("listeners"),
         ),
         (
-            "prefixes in `allow` and `deny` over all routes",
+            "prefixes in `allow` and `deny`",
             prefixes,
             limits.access,
             raise("access"),
         ),
-        ("destination networks", inner, NETWORKS, on_one),
+        (
+            "inner networks and `gwpool.nat.sources`",
+            guarded,
+            NETWORKS,
+            on_one,
+        ),
     ];
     for (what, found, most, advice) in counts {
         if found as u64 > u64::from(most) {

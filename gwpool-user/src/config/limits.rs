@@ -33,7 +33,7 @@ const fn bound(
 }
 
 /// Those that follow from no other.
-const PLAIN: [Bound; 9] = [
+const PLAIN: [Bound; 12] = [
     // A table of less evicts what it has just taken in.
     bound("flows", (16, FLOWS_MAX), |limits| &mut limits.flows),
     bound("embryonic", (16, FLOWS_MAX), |limits| &mut limits.embryonic),
@@ -51,6 +51,13 @@ const PLAIN: [Bound; 9] = [
         &mut limits.answers_per_second
     }),
     bound("fragments", (16, 1 << 20), |limits| &mut limits.fragments),
+    bound("mappings", (1, 1 << 24), |limits| &mut limits.mappings),
+    bound("permissions", (16, 1 << 24), |limits| {
+        &mut limits.permissions
+    }),
+    bound("subscribers", (16, 1 << 24), |limits| {
+        &mut limits.subscribers
+    }),
 ];
 
 /// Those that do, unless they are given. Nobody's share is more than there is.

@@ -1,7 +1,7 @@
 //! From the operators' Ansible files to a [`Plan`], in this order:
 //! [`sources`], [`files`] and [`yaml`] (a [`tree`] of values that know their place), [`inventory`], [`ranges`] and
 //! [`membership`] (groups and hosts), [`vars`] and [`templates`] (one host's variables), [`schema`], [`sections`],
-//! [`limits`], [`undeclared`], [`routes`], [`ports`], [`access`], [`timeouts`] and [`weights`] (known keys, kinds and
+//! [`limits`], [`undeclared`], [`nat`], [`vips`], [`routes`], [`ports`], [`access`], [`timeouts`] and [`weights`] (known keys, kinds and
 //! ranges), [`resolve`], [`addresses`] and [`conflicts`] (the plan), [`table`] (the same for people).
 //! [`report`] is what is said on the way, with file, line and column; [`nearest`] what was perhaps meant.
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ mod files;
 mod inventory;
 mod limits;
 mod membership;
+mod nat;
 mod nearest;
 mod ports;
 mod ranges;
@@ -28,6 +29,7 @@ mod timeouts;
 mod tree;
 mod undeclared;
 mod vars;
+mod vips;
 mod weights;
 mod yaml;
 

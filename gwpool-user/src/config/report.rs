@@ -241,6 +241,8 @@ pub struct Note {
     pub at: Place,
     /// What.
     pub text: String,
+    /// It will not go well.
+    pub is_warning: bool,
 }
 
 impl fmt::Display for Note {
@@ -312,10 +314,23 @@ impl Findings {
 
     /// Adds a note; the same text elsewhere is not said again.
     pub fn note(&self, at: &Place, text: String) {
+        self.tell(at, text, false);
+    }
+
+    /// The same for what is served as asked, and will not go well.
+    pub fn warn(&self, at: &Place, text: String) {
+        self.tell(at, text, true);
+    }
+
+    fn tell(&self, at: &Place, text: String, is_warning: bool) {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         if notes.known.insert(text.clone()) {
             let at = at.clone();
-            notes.all.push(Note { at, text });
+            notes.all.push(Note {
+                at,
+                text,
+                is_warning,
+            });
         }
     }
 

@@ -1,21 +1,22 @@
 //! Groups, hosts and variables to the plan of one node.
 //!
-//! Only what this node needs is looked at: its own variables, and on a node that forwards the routes, the hosts they
-//! go to ([`forwarding`]) and the other hosts of `proxies.target.group`. Every error of this stage is found before any
-//! is told.
+//! Only what this node needs is looked at: its own variables, what it translates ([`translating`]), and on a node that
+//! forwards the routes, the hosts they go to ([`forwarding`]) and the other hosts of `proxies.target.group`. Every error
+//! of this stage is found before any is told.
 #![forbid(unsafe_code)]
 
 mod forwarding;
+mod translating;
 
 use super::addresses::{self, Addresses, Resolve};
 use super::conflicts;
 use super::inventory::{Host, Inventory};
 use super::report::{Cause, Findings, Place};
-use super::schema::{text, wrong};
 use super::sections::{self, GATEWAY_NETWORK, Gwpool};
 use super::undeclared::UndeclaredWords;
 use super::vars::Scope;
-use crate::plan::{Network, Peer, Plan, Route, Undeclared};
+use super::vips::Vips;
+use crate::plan::{Limits, Network, Peer, Plan, Route, Undeclared};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -43,8 +44,8 @@ pub fn plan(
         scope,
     };
     let gwpool = resolving.gwpool();
-    let translates = resolving.translated_networks();
-    let forwarding = resolving.proxies(translates);
+    let sides = resolving.sides();
+    let forwarding = resolving.proxies(sides.is_some());
     let undeclared = forwarding
         .as_ref()
         .map(|_| resolving.undeclared(&gwpool.undeclared));
@@ -52,15 +53,20 @@ pub fn plan(
         Some((routes, peers, at)) => (routes, peers, Some(at)),
         None => Default::default(),
     };
+    let vips = resolving.vips();
+    let nat = resolving.nat(sides, &gwpool, &vips);
     let plan = Plan {
         node: node.name.clone(),
         datapath: gwpool.datapath,
-        networks: resolving.networks(&gwpool),
+        networks: resolving.networks(&gwpool, &vips),
         routes,
         peers,
         undeclared,
-        nat: None,
-        limits: gwpool.limits,
+        limits: match &nat {
+            Some(_) => gwpool.limits,
+            None => without_mappings(gwpool.limits),
+        },
+        nat,
     };
     conflicts::refuse_too_many(&plan, &node.at, findings);
     if let Some(at) = at {
@@ -68,6 +74,16 @@ pub fn plan(
         gwpool.undeclared.note(&plan, &at, findings);
     }
     plan
+}
+
+/// Tables of translation take memory only where something is translated.
+fn without_mappings(limits: Limits) -> Limits {
+    Limits {
+        mappings: 0,
+        permissions: 0,
+        subscribers: 0,
+        ..limits
+    }
 }
 
 /// What is known of the node while its plan is made.
@@ -86,36 +102,6 @@ impl<'a> Resolving<'a> {
         let node = self.scope.variable("gwpool").filter(|node| !node.is_null());
         node.and_then(|node| sections::gwpool(&node, self.findings))
             .unwrap_or_default()
-    }
-
-    /// The networks of a node that translates: `output_interface` and `input_interface`, both or neither.
-    fn translated_networks(&mut self) -> bool {
-        let sides = [("output_interface", false), ("input_interface", true)];
-        let found = sides.map(|(key, inner)| {
-            (
-                self.scope.variable(key).filter(|node| !node.is_null()),
-                inner,
-            )
-        });
-        for (node, inner) in &found {
-            if let Some(node) = node
-                && let Some(name) = text(node, "the name of a network", self.findings)
-            {
-                self.add_network(name, *inner, &node.at);
-            }
-        }
-        let place = match &found {
-            [(Some(output), _), (Some(_), _)] => output.at.clone(),
-            [(None, _), (None, _)] => return false,
-            [(Some(lone), _), _] | [_, (Some(lone), _)] => {
-                let wanted = "`output_interface` and `input_interface` together";
-                return wrong::<bool>(lone, wanted, "add the other", self.findings).unwrap_or(true);
-            }
-        };
-        let text = "NAT (`output_interface`, `input_interface`) and VRRP (`vips`) are not served by this version: this \
-                    node's packets are left to the host";
-        self.findings.note(&place, text.to_owned());
-        true
     }
 
     /// The routes and peers of a node that forwards, and where it is said that it does.
@@ -233,7 +219,7 @@ impl<'a> Resolving<'a> {
         network.0 |= inner;
     }
 
-    fn networks(&self, gwpool: &Gwpool) -> Vec<Network> {
+    fn networks(&self, gwpool: &Gwpool, vips: &Vips) -> Vec<Network> {
         for (name, (_, at)) in &gwpool.interfaces {
             if !self.networks.contains_key(name) {
                 let near = self
@@ -255,6 +241,9 @@ impl<'a> Resolving<'a> {
                 interface: sections::interface_name(interface, at, self.findings).to_owned(),
                 inner: *inner,
                 address: addresses::given(&self.scope, name, self.findings).flatten(),
+                vips: vips
+                    .get(name)
+                    .map_or_else(Vec::new, |(vips, _)| vips.clone()),
             }
         };
         self.networks.iter().map(network).collect()

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use super::limits;
+use super::nat::{self, NatWords};
 use super::report::{Cause, Findings, Place};
 use super::schema::{Section, text, word, wrong};
 use super::tree::{Node, Value};
@@ -28,6 +29,8 @@ pub struct Gwpool {
     pub limits: Limits,
     /// What becomes of ports that no route declares.
     pub undeclared: UndeclaredWords,
+    /// Translation.
+    pub nat: Option<NatWords>,
 }
 
 /// `proxies`, on a node that forwards.
@@ -41,8 +44,8 @@ pub struct Proxies {
 
 /// Reads `gwpool`.
 pub fn gwpool(node: &Node, findings: &Findings) -> Option<Gwpool> {
-    const SERVED: [&str; 4] = ["datapath", "interfaces", "limits", "undeclared"];
-    const LATER: [&str; 5] = ["nat", "metrics", "vrrp", "sync", "admin_group"];
+    const SERVED: [&str; 5] = ["datapath", "interfaces", "limits", "undeclared", "nat"];
+    const LATER: [&str; 4] = ["metrics", "vrrp", "sync", "admin_group"];
     let section = Section::open(node, "`gwpool`", &SERVED, &LATER, findings)?;
     for key in LATER {
         if let Some(node) = section.get(key) {
@@ -91,6 +94,9 @@ pub fn gwpool(node: &Node, findings: &Findings) -> Option<Gwpool> {
     if let Some(node) = section.get("undeclared") {
         gwpool.undeclared = undeclared::read(node, findings).unwrap_or_default();
     }
+    gwpool.nat = section
+        .get("nat")
+        .and_then(|node| nat::read(node, findings));
     Some(gwpool)
 }
 

@@ -5,30 +5,37 @@
 
 use super::Loaded;
 use super::ports::Ports;
-use crate::plan::{Backend, Datapath, ListenAddress, Network, Plan, Route, Timeout};
+use crate::plan::{
+    Access, Backend, Datapath, ListenAddress, Nat, Network, Plan, Route, SeenAs, Timeout,
+};
 use comfy_table::{Table, presets};
 use gwpool_common::limits::REDISPATCHES;
+use std::ops::RangeInclusive;
 
-/// Node, networks, routes, peers, then the notes, one a line.
+/// Node, networks, routes, peers, translation, then the notes, one a line.
 pub fn table(loaded: &Loaded) -> String {
     let plan = &loaded.plan;
     let mut parts = vec![
         format!("node {}, datapath {}", plan.node, datapath(plan.datapath)),
         networks(plan),
     ];
-    if plan.routes.is_empty() {
-        parts.push("no routes".to_owned());
-    } else {
+    if !plan.routes.is_empty() {
         parts.push(routes(plan));
+    } else if plan.nat.is_none() {
+        parts.push("no routes".to_owned());
     }
     if !plan.peers.is_empty() {
         parts.push(peers(plan));
     }
+    parts.extend(plan.nat.as_ref().map(translation));
     if !loaded.notes.is_empty() {
         let notes: Vec<String> = loaded
             .notes
             .iter()
-            .map(|note| format!("note: {note}"))
+            .map(|note| match note.is_warning {
+                true => format!("warning: {note}"),
+                false => format!("note: {note}"),
+            })
             .collect();
         parts.push(notes.join("\n"));
     }
@@ -113,10 +120,7 @@ fn besides(route: &Route) -> Vec<String> {
     if route.preserve {
         besides.push("source preserve".to_owned());
     }
-    let lists = [("allow", &route.access.allow), ("deny", &route.access.deny)];
-    for (word, prefixes) in lists {
-        besides.extend(prefixes.iter().map(|prefix| format!("{word} {prefix}")));
-    }
+    besides.extend(access(&route.access));
     if route.timeout.connect_s != Timeout::default().connect_s {
         besides.push(format!("connect {} s", route.timeout.connect_s));
     }
@@ -157,6 +161,93 @@ fn peers(plan: &Plan) -> String {
             ]
         }),
     )
+}
+
+fn translation(nat: &Nat) -> String {
+    let mut sources = vec!["what it is connected to".to_owned()];
+    sources.extend(nat.sources.iter().map(ToString::to_string));
+    let address = match &nat.seen_as {
+        SeenAs::Vips(vips) => listed(vips, |vip| format!("{vip} (VIP)")),
+        SeenAs::Given(addresses) => listed(addresses, ToString::to_string),
+        SeenAs::Interface => "the interface's".to_owned(),
+    };
+    let filtering = format!(
+        "tcp {}, udp {}",
+        nat.tcp_filtering.name(),
+        nat.udp_filtering.name()
+    );
+    let row = vec![
+        nat.inside.clone(),
+        sources.join("\n"),
+        nat.outside.clone(),
+        address,
+        listed(&nat.ports, ports),
+        filtering,
+        unusual(nat).join("\n"),
+    ];
+    let head = [
+        "inside",
+        "sources",
+        "outside",
+        "seen as",
+        "ports",
+        "filtering",
+        "besides",
+    ];
+    let columns = head.len() - usize::from(row.last().is_some_and(String::is_empty));
+    let row = row.into_iter().take(columns).collect();
+    drawn(&head[..columns], std::iter::once(row))
+}
+
+/// What of a translation is not as it would be without a word.
+fn unusual(nat: &Nat) -> Vec<String> {
+    let usual = Nat::default();
+    let mut besides = Vec::new();
+    if !nat.host_ports.is_empty() {
+        let own: Vec<String> = nat.host_ports.iter().map(ports).collect();
+        besides.push(format!("host ports {}", own.join(", ")));
+    }
+    if nat.ports_per_host != usual.ports_per_host {
+        besides.push(format!("{} ports a host", nat.ports_per_host));
+    }
+    for (word, is_on) in [("overload", nat.overload), ("log", nat.log)] {
+        besides.extend(is_on.then(|| word.to_owned()));
+    }
+    let names = [
+        "tcp_established",
+        "tcp_transitory",
+        "udp",
+        "udp_unreplied",
+        "icmp",
+        "other",
+    ];
+    let timers = nat.timers.all().into_iter().zip(usual.timers.all());
+    for (name, (given, usual)) in names.into_iter().zip(timers) {
+        besides.extend((given != usual).then(|| format!("{name} {given} s")));
+    }
+    besides.extend(access(&nat.access));
+    besides
+}
+
+fn access(access: &Access) -> Vec<String> {
+    let lists = [("allow", &access.allow), ("deny", &access.deny)];
+    let said = lists.iter().flat_map(|(word, prefixes)| {
+        prefixes
+            .iter()
+            .map(move |prefix| format!("{word} {prefix}"))
+    });
+    said.collect()
+}
+
+fn listed<T>(all: &[T], name: impl Fn(&T) -> String) -> String {
+    all.iter().map(name).collect::<Vec<_>>().join("\n")
+}
+
+fn ports(range: &RangeInclusive<u16>) -> String {
+    match (range.start(), range.end()) {
+        (first, last) if first == last => first.to_string(),
+        (first, last) => format!("{first}-{last}"),
+    }
 }
 
 fn drawn(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {

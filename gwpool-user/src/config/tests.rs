@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may end by panic")]
 
 mod gwpool;
+mod nat;
 mod ports;
 mod precedence;
 mod readme;

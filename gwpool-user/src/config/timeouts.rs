@@ -1,6 +1,6 @@
 //! What a route does after a while: `timeout`, by HAProxy's names, and how often a handshake goes to another backend.
 //!
-//! Durations are HAProxy's: milliseconds, or a number with a suffix. The programs count in ticks of about a second.
+//! Durations are HAProxy's: milliseconds, or a number with a suffix; [`Unit`]: those of others. The programs count in ticks of about a second.
 #![forbid(unsafe_code)]
 
 use super::report::{Cause, Findings};
@@ -18,7 +18,7 @@ const UNITS: [(&str, u128); 6] = [
     ("h", 3_600 * 1_000_000),
     ("d", 86_400 * 1_000_000),
 ];
-/// That of a bare number.
+/// What a bare number may count.
 const MILLISECOND: u128 = 1_000;
 const SECOND: u128 = 1_000_000;
 
@@ -31,7 +31,7 @@ pub fn timeout(section: &Section) -> Option<Timeout> {
     };
     let section = Section::open(node, "`timeout`", &KEYS, &[], findings)?;
     let [connect, client, server, tunnel] = KEYS.map(|key| match section.get(key) {
-        Some(node) => seconds(node, findings).map(Some),
+        Some(node) => seconds(node, Unit::Milliseconds, findings).map(Some),
         None => Some(None),
     });
     let (connect, client, server, tunnel) = (connect?, client?, server?, tunnel?);
@@ -41,36 +41,69 @@ pub fn timeout(section: &Section) -> Option<Timeout> {
     })
 }
 
+/// What a number without a suffix counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// As in HAProxy.
+    Milliseconds,
+    /// As in keepalived, and in gwpool's own keys.
+    Seconds,
+}
+
+impl Unit {
+    const fn micros(self) -> u128 {
+        match self {
+            Unit::Milliseconds => MILLISECOND,
+            Unit::Seconds => SECOND,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Unit::Milliseconds => "milliseconds",
+            Unit::Seconds => "seconds",
+        }
+    }
+}
+
 /// A duration, rounded up to seconds.
-fn seconds(node: &Node, findings: &Findings) -> Option<u16> {
+pub fn seconds(node: &Node, unit: Unit, findings: &Findings) -> Option<u16> {
     let micros = match &node.value {
-        Value::Integer(number) => u128::try_from(*number).ok().map(|ms| ms * MILLISECOND),
-        Value::Text(text) => parsed(text.trim()),
+        Value::Integer(number) => {
+            let number = u128::try_from(*number).ok();
+            number.map(|number| number * unit.micros())
+        }
+        Value::Text(text) => parsed(text.trim(), unit),
         _ => None,
     };
     let whole = micros.map(|micros| micros.div_ceil(SECOND));
     let found = whole.and_then(|seconds| u16::try_from(seconds).ok());
-    let advice = match whole {
-        Some(0) => "0 is for ever in HAProxy; here every flow ends, so leave it out",
+    let advice = match (whole, unit) {
+        (Some(0), Unit::Milliseconds) => {
+            "0 is for ever in HAProxy; here every flow ends, so leave it out"
+        }
+        (Some(0), Unit::Seconds) => "here every flow ends, and none at once: leave it out",
         _ => "",
     };
     found
         .filter(|seconds| (1..=TIMER_MAX_S).contains(seconds))
         .or_else(|| {
             let hours = TIMER_MAX_S / 3_600;
-            let wanted =
-                format!("milliseconds, or a number with us, ms, s, m, h or d, of at most {hours}h");
+            let wanted = format!(
+                "{}, or a number with us, ms, s, m, h or d, of at most {hours}h",
+                unit.name()
+            );
             wrong(node, &wanted, advice, findings)
         })
 }
 
-fn parsed(text: &str) -> Option<u128> {
+fn parsed(text: &str, unit: Unit) -> Option<u128> {
     let end = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
     let (digits, suffix) = text.split_at(end);
     let unit = match suffix {
-        "" => MILLISECOND,
+        "" => unit.micros(),
         suffix => UNITS.iter().find(|(name, _)| *name == suffix)?.1,
     };
     u128::from(digits.parse::<u64>().ok()?).checked_mul(unit)

@@ -1,11 +1,12 @@
 //! What is to be changed, map by map, and the one order in which it is written.
 //!
 //! Order is what keeps packets right meanwhile: what is named goes before what names it (backends, slots, access,
-//! routes, listeners), and away after it.
+//! routes, listeners, translation), and away after it.
 #![forbid(unsafe_code)]
 
 use super::image::MapWrite;
 use gwpool_common::limits::Settings;
+use gwpool_common::nat::Nat;
 use gwpool_common::net::{Address, Interface, Network, V4};
 use gwpool_common::route::{Backend, Listener, Listening, Route};
 use ipnet::Ipv4Net;
@@ -77,6 +78,8 @@ impl<K: Ord + Copy, V: Copy + PartialEq> Entries<K, V> {
 pub struct Changes {
     /// `SETTINGS`.
     pub settings: Option<Settings>,
+    /// `NAT`.
+    pub nat: Option<Nat<V4>>,
     /// `INTERFACES`.
     pub interfaces: Entries<u32, Interface>,
     /// `NETWORKS`, in the order they are to be written.
@@ -102,6 +105,11 @@ impl Changes {
     pub fn ordered(self) -> Vec<MapWrite> {
         let mut writes = Vec::new();
         writes.extend(self.settings.map(MapWrite::Settings));
+        let (on, off) = match self.nat {
+            Some(nat) if nat.flags & Nat::<V4>::ON == 0 => (None, Some(nat)),
+            nat => (nat, None),
+        };
+        writes.extend(off.map(MapWrite::Nat));
         set(&mut writes, self.interfaces.set, MapWrite::Interface);
         set(&mut writes, self.backends.set, MapWrite::Backend);
         let slots = self.slots.into_iter();
@@ -113,6 +121,8 @@ impl Changes {
         writes.extend(networks.map(|(index, network)| MapWrite::Network(index, network)));
         set(&mut writes, self.addresses.set, MapWrite::Address);
         set(&mut writes, self.listeners.set, MapWrite::Listener);
+        // It stands on guarded prefixes, own addresses and access.
+        writes.extend(on.map(MapWrite::Nat));
 
         gone(&mut writes, self.listeners.gone, MapWrite::Listener);
         gone(&mut writes, self.addresses.gone, MapWrite::Address);

@@ -29,6 +29,27 @@ pub enum Error {
         /// The interface.
         interface: String,
     },
+    /// Inside hosts could not be told apart from others.
+    #[error(
+        "the interface {interface} of network {network} (input_interface) has no IPv4 address: who is inside is not known"
+    )]
+    NothingInside {
+        /// The inventory's word.
+        network: String,
+        /// The interface.
+        interface: String,
+    },
+    /// An inside prefix and an outside one have addresses in common.
+    #[error(
+        "the inside prefix {inside} and the outside prefix {outside} overlap, so addresses could not be told apart \
+         (RFC 4787 REQ-7): renumber one, or correct the interface"
+    )]
+    Overlap {
+        /// The inside prefix, and whose it is.
+        inside: String,
+        /// The outside prefix, and whose it is.
+        outside: String,
+    },
     /// The inventory says one address, the interface another.
     #[error(
         "the inventory gives this host {wanted} on network {network}, but the interface {interface} has {held}: \

@@ -1,15 +1,16 @@
 //! What a plan needs of its host, and what becomes of that in the maps: settings, interfaces, guarded prefixes,
-//! addresses, and our own address towards backends.
+//! addresses, translation, and our own address towards backends.
 #![forbid(unsafe_code)]
 
 use super::changes::{Changes, Entries};
 use super::error::Error;
 use super::image::Image;
 use super::plan::{self, Plan};
-use super::settings;
+use super::{settings, translation};
 use crate::host::{Host, Link};
 use gwpool_common::limits;
 use gwpool_common::net::{Address, Interface, Network, V4};
+use ipnet::Ipv4Net;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
@@ -24,12 +25,14 @@ pub fn changes(
     links: &Links,
 ) -> Result<Changes, Error> {
     let settings = settings::wanted(&installed.settings, plan, host, links)?;
+    let nat = translation::wanted(&installed.nat, plan, host, links)?;
     let interfaces = links
         .values()
         .map(|link| (link.index, interface(link)))
         .collect();
     Ok(Changes {
         settings: (settings != installed.settings).then_some(settings),
+        nat: (nat != installed.nat).then_some(nat),
         interfaces: Entries::between(&installed.interfaces, interfaces),
         networks: moved(&installed.networks, &networks(installed, plan, links)?),
         addresses: Entries::between(&installed.addresses, addresses(plan, host, links)?),
@@ -72,21 +75,29 @@ fn interface(link: &Link) -> Interface {
     }
 }
 
-/// The connected prefixes of inner networks. Entries that stay keep their order, so that writing from the front
-/// never leaves one of them out for a moment.
+/// The prefixes behind inner networks. Entries that stay keep their order, so that writing from the front never leaves
+/// one of them out for a moment.
 fn networks(installed: &Image, plan: &Plan, links: &Links) -> Result<Vec<Network<V4>>, Error> {
-    let mut wanted = Vec::new();
+    let mut behind: Vec<(u32, Ipv4Net)> = Vec::new();
     for network in plan.networks.iter().filter(|network| network.inner) {
         let link = link(links, &network.name, "the plan")?;
-        for prefix in &link.addresses {
-            let guarded = Network {
-                prefix: prefix.network().octets(),
-                mask: prefix.netmask().octets(),
-                interface: link.index,
-            };
-            if !wanted.contains(&guarded) {
-                wanted.push(guarded);
-            }
+        let prefixes = prefixes(installed, plan, network, link);
+        behind.extend(prefixes.into_iter().map(|prefix| (link.index, prefix)));
+    }
+    // The programs walk the list: a prefix inside another one of its interface says nothing (a VIP's own /32).
+    let wider = |(index, prefix): &(u32, Ipv4Net)| {
+        let mut all = behind.iter();
+        all.any(|(other, wide)| other == index && wide != prefix && wide.contains(prefix))
+    };
+    let mut wanted = Vec::new();
+    for (interface, prefix) in behind.iter().filter(|known| !wider(known)) {
+        let guarded = Network {
+            prefix: prefix.network().octets(),
+            mask: prefix.netmask().octets(),
+            interface: *interface,
+        };
+        if !wanted.contains(&guarded) {
+            wanted.push(guarded);
         }
     }
     if wanted.len() > limits::NETWORKS as usize {
@@ -102,6 +113,27 @@ fn networks(installed: &Image, plan: &Plan, links: &Links) -> Result<Vec<Network
     wanted.retain(|network| !networks.contains(network));
     networks.append(&mut wanted);
     Ok(networks)
+}
+
+/// Those that the link is connected to, and `nat.sources`. While it has no address of its own, those that were known
+/// stay: what is on its way is guarded all the same.
+fn prefixes(
+    installed: &Image,
+    plan: &Plan,
+    network: &plan::Network,
+    link: &Link,
+) -> BTreeSet<Ipv4Net> {
+    let mut prefixes: BTreeSet<Ipv4Net> = link.addresses.iter().map(Ipv4Net::trunc).collect();
+    if own(network, link).is_none() {
+        let known = installed.networks.iter();
+        let known = known.filter(|known| known.interface == link.index);
+        prefixes.extend(known.filter_map(|known| {
+            Ipv4Net::with_netmask(known.prefix.into(), known.mask.into()).ok()
+        }));
+    }
+    let nat = plan.nat.iter().filter(|nat| nat.inside == network.name);
+    prefixes.extend(nat.flat_map(|nat| nat.sources.iter().copied()));
+    prefixes
 }
 
 /// From the front; then the entries that are over, from the back, so that the list ends where it should throughout.
@@ -149,32 +181,38 @@ fn addresses(plan: &Plan, host: &Host, links: &Links) -> Result<Vec<(V4, Address
     Ok(addresses)
 }
 
-/// Our own address on a destination network: what full NAT gives as source, and where we are as backend.
+/// This node's own address on a network: the one that the inventory gives it, if the link has it, else the link's first
+/// that is no VIP.
+pub fn own(network: &plan::Network, link: &Link) -> Option<Ipv4Addr> {
+    let held = || link.addresses.iter().map(Ipv4Net::addr);
+    let given = network
+        .address
+        .filter(|given| held().any(|held| held == *given));
+    given.or_else(|| held().find(|held| !network.vips.contains(held)))
+}
+
+/// The same on a destination network, where the one that is given must be the one that is held: what full NAT gives as
+/// source, and where we are as backend.
 pub fn source(plan: &Plan, links: &Links, network: &str, user: &str) -> Result<Ipv4Addr, Error> {
     let link = link(links, network, user)?;
-    let declared = plan.networks.iter().find(|known| known.name == network);
-    let declared = declared.ok_or_else(|| Error::UnknownNetwork {
+    let declared = plan.network(network).ok_or_else(|| Error::UnknownNetwork {
         user: user.to_owned(),
         network: network.to_owned(),
     })?;
     let (network, interface) = (declared.name.clone(), declared.interface.clone());
-    match (declared.address, link.addresses.first()) {
+    match (declared.address, own(declared, link)) {
         (_, None) => Err(Error::NoAddress { network, interface }),
-        (None, Some(first)) => Ok(first.addr()),
-        (Some(wanted), _) if link.addresses.iter().any(|held| held.addr() == wanted) => Ok(wanted),
-        (Some(wanted), _) => {
-            let held = link
+        (Some(wanted), Some(found)) if found != wanted => Err(Error::AddressNotHeld {
+            network,
+            interface,
+            wanted,
+            held: link
                 .addresses
                 .iter()
                 .map(ToString::to_string)
                 .collect::<Vec<_>>()
-                .join(", ");
-            Err(Error::AddressNotHeld {
-                network,
-                interface,
-                wanted,
-                held,
-            })
-        }
+                .join(", "),
+        }),
+        (_, Some(own)) => Ok(own),
     }
 }

@@ -3,7 +3,7 @@
 //! - [`plan`]: the resolved plan, the only thing that comes out of `config`.
 //! - [`image`]: what the maps hold, as values, and the writes that change it.
 //! - [`wanted`]: a plan laid on a host: what has to change, ids staying put ([`ground`] and [`settings`]: what is the host's;
-//!   [`register`]: whose ids are whose; [`runs`]: the backends' order, from [`turns`] or by [`rendezvous`]; [`slots`]:
+//!   [`translation`]: the same for what is translated; [`register`]: whose ids are whose; [`runs`]: the backends' order, from [`turns`] or by [`rendezvous`]; [`slots`]:
 //!   where those stand; [`ids`]: maps by id; [`hand`]: what people have set).
 //! - [`diff`]: what runs now and what should run, to an ordered list of map writes ([`changes`]: that order); pure.
 //! - [`neighbours`]: whom the kernel should always know the way to; [`warnings`]: what will not go well on this host.
@@ -31,6 +31,7 @@ pub mod reserved;
 mod runs;
 mod settings;
 mod slots;
+pub mod translation;
 pub mod turns;
 mod wanted;
 pub mod warnings;

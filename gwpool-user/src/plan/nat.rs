@@ -1,6 +1,6 @@
 //! Translation for inside hosts, as planned: who is translated, as whom, by which ports, for how long.
 //!
-//! Which of the addresses this host holds now is the host's business: see `translation`.
+//! Which of the addresses this host holds now is the host's business: see [`super::translation`].
 #![forbid(unsafe_code)]
 
 use super::plan::Access;

@@ -50,10 +50,19 @@ pub struct Network {
     pub name: String,
     /// The interface's name: the same, unless `gwpool.interfaces` maps it.
     pub interface: String,
-    /// Some route's destination network (or `input_interface`): its prefix may come in by this interface only.
+    /// Some route's destination network, or `input_interface`: its prefix may come in by this interface only.
     pub inner: bool,
     /// The address the inventory gives this node there; else the interface's first.
     pub address: Option<Ipv4Addr>,
+    /// The VIPs of this node's group there: here or on another host, and never this node's own address.
+    pub vips: Vec<Ipv4Addr>,
+}
+
+impl Plan {
+    /// The network with this name.
+    pub fn network(&self, name: &str) -> Option<&Network> {
+        self.networks.iter().find(|network| network.name == name)
+    }
 }
 
 /// `gwpool.undeclared`: a range of ports (Kubernetes' NodePorts) of which only declared ones should be reached.

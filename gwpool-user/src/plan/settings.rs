@@ -86,7 +86,9 @@ fn prime(floor: u32) -> u32 {
 /// The shortest of all timers of established flows.
 fn shortest_s(plan: &Plan) -> u16 {
     let routes = plan.routes.iter().filter_map(|route| route.timeout.idle_s);
+    let nat = plan.nat.iter().flat_map(|nat| nat.timers.all());
     routes
+        .chain(nat)
         .min()
         .unwrap_or(u16::MAX)
         .min(limits::TCP_CLOSING_HURRIED_S)

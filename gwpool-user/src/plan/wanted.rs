@@ -17,6 +17,7 @@ use super::register::Register;
 use super::slots::{Free, stretch};
 use super::{runs, turns};
 use crate::host::Host;
+use gwpool_common::nat::Nat;
 use gwpool_common::net::V4;
 use gwpool_common::route::{Backend, Listener, Listening, ROUTE_NAME_BYTES, Route};
 use ipnet::Ipv4Net;
@@ -48,6 +49,9 @@ pub fn lay(installed: &Image, plan: &Plan, host: &Host, hand: &Hand) -> Result<D
     for route in &plan.routes {
         draft.route(route)?;
     }
+    if let Some(nat) = &plan.nat {
+        draft.guard(Nat::<V4>::ACCESS_ID, &nat.access);
+    }
     draft.close()
 }
 
@@ -78,7 +82,7 @@ impl<'a> Draft<'a> {
     fn route(&mut self, route: &'a plan::Route) -> Result<(), Error> {
         let id = self.route_id(&route.name)?;
         self.listen(id, route);
-        self.guard(id, route);
+        self.guard(id, &route.access);
         let mut wanted = std::mem::take(&mut self.wanted);
         self.backends(id, route, &mut wanted)?;
         let pool = self.pool(id, &wanted)?;
@@ -170,8 +174,8 @@ impl<'a> Draft<'a> {
     }
 
     /// What is both allowed and denied is denied.
-    fn guard(&mut self, id: u32, route: &plan::Route) {
-        let plan::Access { allow, deny } = &route.access;
+    fn guard(&mut self, id: u32, access: &plan::Access) {
+        let plan::Access { allow, deny } = access;
         let allowed = allow.iter().map(|prefix| (prefix, true));
         let denied = deny.iter().map(|prefix| (prefix, false));
         for (prefix, allowed) in allowed.chain(denied) {

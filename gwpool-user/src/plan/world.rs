@@ -64,6 +64,7 @@ pub fn plan() -> Plan {
         interface: name.to_owned(),
         inner,
         address: None,
+        vips: Vec::new(),
     };
     let peer = |number: u8| Peer {
         name: format!("gateway-{number}"),

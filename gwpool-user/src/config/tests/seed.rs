@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::*;
-use crate::plan::{Datapath, ListenAddress, Protocol};
+use crate::plan::{Datapath, ListenAddress, Protocol, SeenAs};
 
 const ADDRESSES: &str = "
 kube_gateway_pool:
@@ -126,7 +126,28 @@ fn a_nat_gateway_has_no_routes_and_asks_for_no_address() {
         .map(|n| (n.name.as_str(), n.inner))
         .collect();
     assert_eq!(inner, [("box-network", true), ("gateway-network", false)]);
-    assert!(loaded.notes.iter().any(|note| note.text.starts_with("NAT")));
+    let nat = loaded.plan.nat.as_ref().unwrap();
+    assert_eq!(nat.seen_as, SeenAs::Interface);
+    assert_eq!(
+        loaded.plan.networks[0].vips,
+        [Ipv4Addr::new(192, 168, 1, 254)]
+    );
+    let folder = format!("{}/", seed("").display());
+    let told: Vec<String> = loaded
+        .notes
+        .iter()
+        .map(|note| note.to_string().replace(folder.trim_end_matches('/'), ""))
+        .collect();
+    assert!(
+        told.iter()
+            .any(|note| note.starts_with("/inventory.yml:29:7: VRRP"))
+            && told.iter().any(|note| {
+                note.starts_with("/inventory.yml:26:23: outbound connections end at a failover")
+            }),
+        "{told:#?}"
+    );
+    let warnings = loaded.notes.iter().filter(|note| note.is_warning);
+    assert_eq!(warnings.count(), 1);
 }
 
 #[test]
