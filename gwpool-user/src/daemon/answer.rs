@@ -97,7 +97,6 @@ impl Instance {
             census: &census,
             answers: self.datapath.answers()?,
             filled: self.datapath.flows.filled().await?,
-            overloaded: self.sweep.overloaded(),
             fragments: self.fragments.counts(),
         });
         Ok(serde_json::to_value(snapshot)?)

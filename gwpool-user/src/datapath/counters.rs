@@ -33,6 +33,7 @@ impl Datapath {
             .fold(Answers::default(), |sum, share| Answers {
                 sent: sum.sent + share.sent,
                 withheld: sum.withheld + share.withheld,
+                unlogged: sum.unlogged + share.unlogged,
                 ..sum
             }))
     }

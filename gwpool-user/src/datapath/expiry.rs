@@ -8,17 +8,22 @@
 use super::census::NAT;
 use super::halves::ends;
 use gwpool_common::flow::Flow;
-use gwpool_common::limits::{
-    HANDSHAKE_S, ICMP_S, OTHER_S, Settings, TCP_CLOSING_HURRIED_S, TCP_CLOSING_S,
-    TCP_ESTABLISHED_S, UDP_S, UDP_UNREPLIED_S,
-};
+use gwpool_common::limits::{self, Settings, TCP_CLOSING_HURRIED_S, TCP_CLOSING_S};
 use gwpool_common::nat::Nat;
 use gwpool_common::net::V4;
-use gwpool_ebpf::lifetime::{age, limit_s, ticks};
-use gwpool_ebpf::parse::{TCP, UDP};
+use gwpool_ebpf::lifetime::{age, limit_s, nat_closing_s, nat_idle_s, nat_transitory_s, ticks};
+use gwpool_ebpf::parse::{ICMP, TCP, UDP};
 
-/// IP protocol number of ICMP.
-const ICMP: u8 = 1;
+/// Timers of which nothing is said.
+const UNSET: Nat<V4> = Nat {
+    tcp_established_s: limits::TCP_ESTABLISHED_S,
+    tcp_transitory_s: limits::HANDSHAKE_S,
+    udp_s: limits::UDP_S,
+    udp_unreplied_s: limits::UDP_UNREPLIED_S,
+    icmp_s: limits::ICMP_S,
+    other_s: limits::OTHER_S,
+    ..Nat::NONE
+};
 
 /// Idle times in ticks, by backend id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,8 +106,8 @@ impl Timers {
     pub fn waits(&self, protocol: u8, backend: u32) -> u16 {
         match (backend, protocol) {
             (NAT, _) => self.mapping(protocol),
-            (_, TCP) => ticks(HANDSHAKE_S, self.ticks_per_1024_s),
-            _ => ticks(UDP_UNREPLIED_S, self.ticks_per_1024_s),
+            (_, TCP) => ticks(limits::HANDSHAKE_S, self.ticks_per_1024_s),
+            _ => ticks(limits::UDP_UNREPLIED_S, self.ticks_per_1024_s),
         }
     }
 
@@ -129,28 +134,24 @@ impl Timers {
 }
 
 impl Translated {
-    /// What is not set is as it is for routes: a host that no longer translates ends its flows in time. A closed flow is
-    /// hurried with the others, when the table is nearly full.
+    /// Where nothing is set any more, as it is by itself: a host that no longer translates ends its flows in time.
     fn of(settings: &Settings, nat: &Nat<V4>) -> Self {
-        let limit = |seconds, default| match seconds {
-            0 => ticks(default, settings.ticks_per_1024_s),
-            set => ticks(set, settings.ticks_per_1024_s),
-        };
-        let tcp_transitory = limit(nat.tcp_transitory_s, HANDSHAKE_S);
-        let closed = match settings.closing_s {
-            TCP_CLOSING_HURRIED_S => tcp_transitory.min(limit(0, TCP_CLOSING_HURRIED_S)),
-            _ => tcp_transitory,
+        let ticks = |seconds| ticks(seconds, settings.ticks_per_1024_s);
+        let nat = if nat.tcp_established_s == 0 {
+            &UNSET
+        } else {
+            nat
         };
         Translated {
             flows: Limits {
-                tcp: limit(nat.tcp_established_s, TCP_ESTABLISHED_S),
-                closed,
-                udp: limit(nat.udp_s, UDP_S),
+                tcp: ticks(nat_idle_s(nat, TCP)),
+                closed: ticks(nat_closing_s(nat, settings.closing_s)),
+                udp: ticks(nat_idle_s(nat, UDP)),
             },
-            icmp: limit(nat.icmp_s, ICMP_S),
-            other: limit(nat.other_s, OTHER_S),
-            tcp_transitory,
-            udp_unreplied: limit(nat.udp_unreplied_s, UDP_UNREPLIED_S),
+            icmp: ticks(nat_idle_s(nat, ICMP)),
+            other: ticks(nat.other_s),
+            tcp_transitory: ticks(nat_transitory_s(nat, TCP)),
+            udp_unreplied: ticks(nat_transitory_s(nat, UDP)),
         }
     }
 }

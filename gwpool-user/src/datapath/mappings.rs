@@ -12,6 +12,7 @@ use gwpool_common::limits::{FULL_WORDS, NAT_PROTOCOLS, PORT_WORDS, PORTS};
 use gwpool_common::nat::{End, Mapping, Nat};
 use gwpool_common::net::V4;
 use gwpool_ebpf::lifetime::age;
+use gwpool_ebpf::mapping::ends;
 use gwpool_ebpf::pool;
 use std::collections::{HashMap, HashSet};
 
@@ -26,6 +27,9 @@ pub type Entries = HashMap<End<V4>, Mapping<V4>>;
 pub struct Suspects {
     /// Over unless a flow names them.
     idle: HashSet<End<V4>>,
+    /// Outside entries whose inside one is not there, and whose that would be: a flow of that one does not clear them, as
+    /// its next packet can only make the mapping anew when they are gone.
+    lost: HashMap<End<V4>, End<V4>>,
     /// Inside entries without an outside one: whoever uses them has no port, and gets one anew.
     broken: Vec<End<V4>>,
 }
@@ -35,8 +39,6 @@ pub struct Suspects {
 pub struct Tally {
     /// All.
     pub mappings: u64,
-    /// Those whose port is another's, too.
-    pub overloaded: u64,
     /// By inside host. This host's own sockets are nobody's.
     pub hosts: HashMap<V4, u32>,
 }
@@ -55,21 +57,6 @@ pub fn other(end: &End<V4>, mapping: &Mapping<V4>) -> End<V4> {
     }
 }
 
-/// Inside and outside end of the mapping that a translated flow's client side names.
-pub fn named(key: &FlowKey<V4>, flow: &Flow<V4>) -> (End<V4>, End<V4>) {
-    let end = |address, port, side| End {
-        address,
-        port,
-        protocol: key.protocol,
-        side,
-    };
-    let rewrite = &flow.rewrite;
-    (
-        end(key.source, key.source_port, End::<V4>::INSIDE),
-        end(rewrite.source, rewrite.source_port, End::<V4>::OUTSIDE),
-    )
-}
-
 impl Suspects {
     /// Those among these entries.
     pub fn of(entries: &Entries, timers: &Timers, now: u16) -> Self {
@@ -82,20 +69,25 @@ impl Suspects {
                 (End::<V4>::INSIDE, Some(_)) if !idle(mapping) => {}
                 (End::<V4>::OUTSIDE, Some(inside))
                     if other(&far, inside) == *end && !idle(inside) => {}
-                _ => {
+                (_, beyond) => {
                     suspects.idle.insert(*end);
+                    if beyond.is_none() {
+                        suspects.lost.insert(*end, far);
+                    }
                 }
             }
         }
         suspects
     }
 
-    /// Clears what a translated flow's client side names.
+    /// Clears what a translated flow names.
     pub fn clear(&mut self, key: &FlowKey<V4>, flow: &Flow<V4>) {
         if !self.idle.is_empty() {
-            let (inside, outside) = named(key, flow);
+            let (inside, outside) = ends(key, flow);
             self.idle.remove(&inside);
-            self.idle.remove(&outside);
+            if self.lost.get(&outside) != Some(&inside) {
+                self.idle.remove(&outside);
+            }
         }
     }
 
@@ -127,14 +119,9 @@ impl Tally {
     /// Counts these entries.
     pub fn of(entries: &Entries) -> Self {
         let mut tally = Tally::default();
-        for (end, mapping) in entries
-            .iter()
-            .filter(|(end, _)| end.side == End::<V4>::INSIDE)
-        {
-            let far = other(end, mapping);
-            let owner = entries.get(&far).map(|back| other(&far, back));
+        let inside = |(end, _): &(&End<V4>, &Mapping<V4>)| end.side == End::<V4>::INSIDE;
+        for (end, mapping) in entries.iter().filter(inside) {
             tally.mappings += 1;
-            tally.overloaded += u64::from(owner.is_some_and(|owner| owner != *end));
             if end.address != mapping.address {
                 *tally.hosts.entry(end.address).or_default() += 1;
             }

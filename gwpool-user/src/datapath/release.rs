@@ -62,11 +62,6 @@ impl Walked {
 }
 
 impl Release {
-    /// Mappings whose port was another's, too, when the last pass looked.
-    pub fn overloaded(&self) -> u64 {
-        self.tally.overloaded
-    }
-
     /// Looks at all mappings.
     pub async fn walk(
         &self,

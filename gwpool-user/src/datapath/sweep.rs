@@ -126,11 +126,6 @@ impl Sweep {
         Ok(self.census.without_clients(embryonic))
     }
 
-    /// Mappings whose port was another's, too, when the last pass looked.
-    pub fn overloaded(&self) -> u64 {
-        self.release.overloaded()
-    }
-
     async fn walk(
         &self,
         datapath: &Datapath,

@@ -151,9 +151,9 @@ pub struct Nat {
     pub active: bool,
     /// Mappings in use.
     pub mappings: Mappings,
-    /// Those of them whose port is another's, too: only with `nat.overload`.
+    /// Connections that were given a port which another host has, too: only with `nat.overload`.
     #[serde(default)]
-    pub overloaded: u64,
+    pub overloaded_total: u64,
     /// Translated connections, queries included.
     #[serde(default)]
     pub connections_total: u64,
@@ -170,6 +170,9 @@ pub struct Nat {
     pub allocation_failures_total: u64,
     /// Packets that would have left untranslated.
     pub leaks_prevented_total: u64,
+    /// Mappings that the log was not told of in time: it has found them later.
+    #[serde(default)]
+    pub unlogged_total: u64,
 }
 
 /// Mappings by protocol.
@@ -207,8 +210,6 @@ pub struct Sources<'a> {
     pub answers: gwpool_common::answers::Answers,
     /// What else the programs have filled.
     pub filled: Filled,
-    /// Mappings whose port is another's, too.
-    pub overloaded: u64,
 }
 
 impl Snapshot {

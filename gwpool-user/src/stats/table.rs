@@ -81,7 +81,7 @@ fn nat(nat: &Nat) -> String {
         some(&nat.addresses),
         if nat.active { "active" } else { "standby" },
         nat.allocation_failures_total,
-        nat.overloaded,
+        nat.overloaded_total,
         nat.leaks_prevented_total,
         nat.connections_total,
         nat.flows_active,

@@ -36,7 +36,7 @@ impl Nat {
                 icmp,
                 other: sources.census.unported(),
             },
-            overloaded: sources.overloaded,
+            overloaded_total: carried.redispatches,
             connections_total: carried.connections,
             flows_active: sources.census.active(NAT),
             to_outside: Volume {
@@ -52,6 +52,7 @@ impl Nat {
                 &[Reason::NatExhausted, Reason::NatOverPorts],
             ),
             leaks_prevented_total: count(sources, &[Reason::LeakPrevented]),
+            unlogged_total: sources.answers.unlogged,
         }
     }
 }

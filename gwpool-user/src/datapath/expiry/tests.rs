@@ -213,20 +213,9 @@ fn translated_flows_go_by_the_nats_timers() {
 #[test]
 fn a_closed_translated_flow_is_hurried_with_the_others() {
     let closed = |closing_s| timers(closing_s).limit(TCP, true, NAT);
-    assert_eq!(closed(TCP_CLOSING_HURRIED_S), 10);
-    // A timer that is shorter by itself stays.
-    let settings = Settings {
-        ticks_per_1024_s: 1000,
-        closing_s: TCP_CLOSING_HURRIED_S,
-        ..Settings::default()
-    };
-    let nat = Nat {
-        tcp_transitory_s: 4,
-        ..nat()
-    };
     assert_eq!(
-        Timers::of(&settings, &nat, [].into_iter()).limit(TCP, true, NAT),
-        4
+        [TCP_CLOSING_HURRIED_S, TCP_CLOSING_S].map(closed),
+        [10, 125]
     );
 }
 

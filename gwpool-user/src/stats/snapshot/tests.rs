@@ -42,7 +42,6 @@ pub fn example() -> Snapshot {
             fragments: 4,
             ..Filled::default()
         },
-        overloaded: 0,
     })
 }
 
@@ -145,10 +144,10 @@ fn every_field_has_the_name_and_shape_of_the_contract() {
         }],
         "nat": {
             "sources": [], "addresses": [], "active": false,
-            "mappings": {"tcp": 0, "udp": 0, "icmp": 0, "other": 0}, "overloaded": 0,
+            "mappings": {"tcp": 0, "udp": 0, "icmp": 0, "other": 0}, "overloaded_total": 0,
             "connections_total": 0, "flows_active": 0,
             "to_outside": {"packets": 0, "bytes": 0}, "to_inside": {"packets": 0, "bytes": 0},
-            "allocation_failures_total": 0, "leaks_prevented_total": 0,
+            "allocation_failures_total": 0, "leaks_prevented_total": 0, "unlogged_total": 0,
         },
         "vrrp": [],
         "reasons": {"to_backend": 120, "malformed": 0},
@@ -179,7 +178,8 @@ fn an_answer_of_a_daemon_before_weights_is_understood() {
     let nat = value["nat"].as_object_mut().unwrap();
     for later in [
         "active",
-        "overloaded",
+        "overloaded_total",
+        "unlogged_total",
         "connections_total",
         "flows_active",
         "to_outside",

@@ -6,6 +6,7 @@ use crate::datapath::census::tests::census_of;
 use crate::datapath::flows::Filled;
 use crate::plan::{Image, world};
 use crate::stats::snapshot::Snapshot;
+use gwpool_common::answers::Answers;
 use gwpool_common::route::Counters;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ pub fn translated(image: &Image) -> Snapshot {
         to_backend_bytes: 700,
         to_client_packets: 60,
         to_client_bytes: 600,
-        redispatches: 0,
+        redispatches: 1,
     };
     let mut census = census_of(NAT, 5);
     census.embryonic.unported = 2;
@@ -54,7 +55,10 @@ pub fn translated(image: &Image) -> Snapshot {
         ],
         fragments: Default::default(),
         census: &census,
-        answers: Default::default(),
+        answers: Answers {
+            unlogged: 8,
+            ..Answers::default()
+        },
         filled: Filled {
             mappings: [4, 3, 2],
             mapping_entries: 18,
@@ -62,7 +66,6 @@ pub fn translated(image: &Image) -> Snapshot {
             subscribers: 5,
             ..Filled::default()
         },
-        overloaded: 1,
     })
 }
 
@@ -71,10 +74,10 @@ fn a_translating_host_says_whom_as_whom_and_how_much() {
     let snapshot = translated(&image());
     let expected = json!({
         "sources": ["192.168.1.0/24"], "addresses": ["10.9.0.254"], "active": true,
-        "mappings": {"tcp": 4, "udp": 3, "icmp": 2, "other": 2}, "overloaded": 1,
+        "mappings": {"tcp": 4, "udp": 3, "icmp": 2, "other": 2}, "overloaded_total": 1,
         "connections_total": 7, "flows_active": 5,
         "to_outside": {"packets": 70, "bytes": 700}, "to_inside": {"packets": 60, "bytes": 600},
-        "allocation_failures_total": 7, "leaks_prevented_total": 9,
+        "allocation_failures_total": 7, "leaks_prevented_total": 9, "unlogged_total": 8,
     });
     assert_eq!(serde_json::to_value(&snapshot.nat).unwrap(), expected);
     let used = ["mappings", "permissions", "subscribers"].map(|name| {
