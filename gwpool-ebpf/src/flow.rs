@@ -12,7 +12,7 @@
 use crate::classify::Ends;
 use crate::family::Family;
 use crate::lifetime::{self, State};
-use crate::mapping;
+use crate::mapping::Kept;
 use crate::opening::Opening;
 use crate::packet::Packet;
 use crate::pair::mate;
@@ -129,10 +129,7 @@ impl<F: Family, W: World<F>> Found<F, W> {
 
     /// Writes back what the packet has changed; on a hit within the same tick that is nothing.
     #[inline(always)]
-    pub fn settle(&self, world: &mut W, key: &FlowKey<F::Address>) {
-        if self.is_nat() && self.fresh() {
-            mapping::keep::<F, W>(world, key, &self.flow);
-        }
+    pub fn settle(&self, world: &mut W) {
         if let Some(at) = self.established {
             if self.flow.seen != self.before.seen
                 || self.flow.flags != self.before.flags
@@ -152,9 +149,16 @@ impl<F: Family, W: World<F>> Found<F, W> {
         }
     }
 
-    /// A reset ends a flow that was never proved: the client's next SYN begins anew.
+    /// What the packet leaves behind. A reset ends a flow that was never proved: the client's next SYN begins anew. A
+    /// translated flow keeps its mapping, once a tick.
     #[inline(always)]
     pub fn end(&self, world: &mut W, parsed: &Parsed<F::Address>) {
+        if self.is_nat() && self.fresh() {
+            world.keep(&Kept {
+                key: parsed.key,
+                flow: self.flow,
+            });
+        }
         if self.resets(parsed) {
             world.forget(&mate(parsed.key.protocol, &self.flow.rewrite));
             world.forget(&parsed.key);

@@ -134,29 +134,31 @@ fn forward<F: Family, P: Packet, W: World<F>>(
         return Ok(Verdict::Opens);
     }
     fragment::belongs::<F, W>(world, network.id, &parsed);
-    let bound = found.bound(&parsed.key);
     if !found.arrives(world, &parsed.key) {
         return Err(Reason::SpoofedSource);
     }
     if found.local() {
-        return deliver(packet, world, &parsed, &found, bound);
+        return deliver(packet, world, &parsed, &found, found.bound(&parsed.key));
     }
     if parsed.ttl <= 1 {
-        return Err(past(bound, Reason::TtlExpired));
+        return Err(past(found.bound(&parsed.key), Reason::TtlExpired));
     }
     if found.resets(&parsed) && redispatch::refused::<F, W>(world, &parsed, &found) {
         return Err(Reason::BackendRefused);
     }
     let segments = packet.segments();
-    let way = next_hop::way(world, &parsed, &mut found).map_err(|reason| past(bound, reason))?;
-    found.settle(world, &parsed.key);
+    let way = match next_hop::way(world, &parsed, &mut found) {
+        Err(reason) => return Err(past(found.bound(&parsed.key), reason)),
+        Ok(way) => way,
+    };
+    found.settle(world);
     if !world.resolves() && !sendable(&way) {
         return Ok(Verdict::Unfinished);
     }
     rewrite::apply::<F, P>(packet, &parsed, &found.flow.rewrite, true)?;
-    found.end(world, &parsed);
     world.count_carried(found.backend(), found.side(), segments, parsed.total);
-    leave(packet, way, bound)
+    found.end(world, &parsed);
+    leave(packet, way, found.bound(&parsed.key))
 }
 
 /// This host has flows for more than TCP and UDP.
@@ -233,7 +235,7 @@ fn deliver<F: Family, P: Packet, W: World<F>>(
     found: &Found<F, W>,
     reason: Reason,
 ) -> Result<Verdict<F::Address>, Reason> {
-    found.settle(world, &parsed.key);
+    found.settle(world);
     if pair::changes(&parsed.key, &found.flow.rewrite) {
         rewrite::apply::<F, P>(packet, parsed, &found.flow.rewrite, false)?;
     }

@@ -63,13 +63,20 @@ pub fn ends<A: Copy>(key: &FlowKey<A>, flow: &Flow<A>) -> (End<A>, End<A>) {
     )
 }
 
-/// A translated flow's packet, the first in this tick, keeps its mapping alive, and makes it anew if it is gone.
+/// A translated flow that a packet has used, the first in this tick.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Kept<A> {
+    /// The packet's five-tuple.
+    pub key: FlowKey<A>,
+    /// The flow's entry for it.
+    pub flow: Flow<A>,
+}
+
+/// Keeps the flow's mapping alive, and makes it anew if it is gone. In the kernel that is done after the walk, as
+/// [`crate::opening::open`]: the verifier looks at it once.
 #[inline(always)]
-pub fn keep<F: Family, W: World<F>>(
-    world: &mut W,
-    key: &FlowKey<F::Address>,
-    flow: &Flow<F::Address>,
-) {
+pub fn keep<F: Family, W: World<F>>(world: &mut W, Kept { key, flow }: &Kept<F::Address>) {
     if pool::place(key.protocol).is_none() {
         return;
     }

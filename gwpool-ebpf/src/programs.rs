@@ -35,12 +35,12 @@ const ANSWERS: u32 = 0x616e_7377;
 /// Ingress at XDP.
 #[xdp(frags)]
 pub fn gwpool_xdp(context: XdpContext) -> u32 {
-    let action = gwpool_xdp_walk(context.ctx);
+    let action = desk::kept(gwpool_xdp_walk(context.ctx));
     if action != OPENS {
         return action;
     }
     gwpool_xdp_open(context.ctx);
-    let action = gwpool_xdp_walk(context.ctx);
+    let action = desk::kept(gwpool_xdp_walk(context.ctx));
     desk::clear();
     action
 }
@@ -48,18 +48,19 @@ pub fn gwpool_xdp(context: XdpContext) -> u32 {
 /// A packet's walk at XDP. A global function, as [`gwpool_xdp_open`]: so neither's frame stands on the other's.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn gwpool_xdp_walk(context: *mut xdp_md) -> u32 {
+pub extern "C" fn gwpool_xdp_walk(context: *mut xdp_md) -> u64 {
     let context = XdpContext::new(context);
     let mut window = XdpWindow::new(&context);
     let interface = window.interface();
     let mut world = Kernel::new(window.context(), interface, false);
-    match ingress(&mut window, &mut world) {
+    let action = match ingress(&mut window, &mut world) {
         Ok(Verdict::Transmit(reason, hop)) => {
             count_reason(reason, 1);
             if hop.interface == interface {
-                return xdp_action::XDP_TX;
+                xdp_action::XDP_TX
+            } else {
+                exit::by(hop.interface) as u32
             }
-            exit::by(hop.interface) as u32
         }
         Ok(Verdict::Deliver(reason)) => {
             count_reason(reason, 1);
@@ -69,10 +70,11 @@ pub extern "C" fn gwpool_xdp_walk(context: *mut xdp_md) -> u32 {
         // `Resolve` and `Answer` are TC's: the pipeline gives them only where `resolves` says so.
         Ok(Verdict::Unfinished | Verdict::Resolve(..) | Verdict::Answer(..)) => {
             if window.leave_unfinished() {
-                return xdp_action::XDP_PASS;
+                xdp_action::XDP_PASS
+            } else {
+                count_reason(Reason::NoMetadata, 1);
+                xdp_action::XDP_DROP
             }
-            count_reason(Reason::NoMetadata, 1);
-            xdp_action::XDP_DROP
         }
         Err(reason) => {
             count_reason(reason, 1);
@@ -82,7 +84,8 @@ pub extern "C" fn gwpool_xdp_walk(context: *mut xdp_md) -> u32 {
                 xdp_action::XDP_PASS
             }
         }
-    }
+    };
+    world.ends(action)
 }
 
 /// Ingress at TC beside XDP.
@@ -104,10 +107,10 @@ pub fn gwpool_ingress(context: TcContext) -> i32 {
 #[inline(always)]
 fn tc_ingress(context: &TcContext) -> i32 {
     let skb = context.skb.skb;
-    let mut action = gwpool_tc_walk(skb);
+    let mut action = desk::kept(gwpool_tc_walk(skb));
     if action == OPENS {
         gwpool_tc_open(skb);
-        action = gwpool_tc_walk(skb);
+        action = desk::kept(gwpool_tc_walk(skb));
         desk::clear();
     }
     if action == ANSWERS {
@@ -119,12 +122,12 @@ fn tc_ingress(context: &TcContext) -> i32 {
 /// A packet's walk at TC.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn gwpool_tc_walk(skb: *mut __sk_buff) -> u32 {
+pub extern "C" fn gwpool_tc_walk(skb: *mut __sk_buff) -> u64 {
     let mut window = TcWindow::new(skb);
     let mut world = Kernel::new(window.context(), window.interface(), true);
     let verdict = ingress(&mut window, &mut world);
     let packets = window.segments();
-    match verdict {
+    let action = match verdict {
         Ok(Verdict::Opens) => OPENS,
         Ok(Verdict::Answer(reason, word)) => {
             count_reason(reason, packets);
@@ -132,7 +135,8 @@ pub extern "C" fn gwpool_tc_walk(skb: *mut __sk_buff) -> u32 {
             ANSWERS
         }
         verdict => tc_action(verdict, packets) as u32,
-    }
+    };
+    world.ends(action)
 }
 
 /// The answer to a packet that a walk at TC has left as it came; where there is none it ends in silence.
@@ -152,10 +156,10 @@ pub extern "C" fn gwpool_answer(skb: *mut __sk_buff) -> u32 {
 #[classifier]
 pub fn gwpool_egress(context: TcContext) -> i32 {
     let skb = context.skb.skb;
-    let mut action = gwpool_egress_walk(skb);
+    let mut action = desk::kept(gwpool_egress_walk(skb));
     if action == OPENS {
         gwpool_tc_open(skb);
-        action = gwpool_egress_walk(skb);
+        action = desk::kept(gwpool_egress_walk(skb));
         desk::clear();
     }
     action as i32
@@ -164,16 +168,16 @@ pub fn gwpool_egress(context: TcContext) -> i32 {
 /// A packet's walk at egress.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn gwpool_egress_walk(skb: *mut __sk_buff) -> u32 {
+pub extern "C" fn gwpool_egress_walk(skb: *mut __sk_buff) -> u64 {
     let mut window = TcWindow::new(skb);
     let mut world = Kernel::new(window.context(), window.interface(), true);
     let action = match egress(&mut window, &mut world) {
-        Ok(Verdict::Opens) => return OPENS,
+        Ok(Verdict::Opens) => OPENS,
         // The host's own traffic, which is not ours to count.
-        Err(reason) if reason.fate() != Fate::Dropped => NEXT,
-        verdict => tc_action(verdict, window.segments()),
+        Err(reason) if reason.fate() != Fate::Dropped => NEXT as u32,
+        verdict => tc_action(verdict, window.segments()) as u32,
     };
-    action as u32
+    world.ends(action)
 }
 
 #[inline(always)]

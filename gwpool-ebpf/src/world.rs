@@ -5,6 +5,7 @@
 //! second look-up.
 
 use crate::family::Family;
+use crate::mapping::Kept;
 use crate::opening::Opening;
 use crate::packet::Packet;
 use gwpool_common::answers::Answers;
@@ -202,6 +203,8 @@ pub trait World<F: Family> {
     fn socket(&mut self, key: &FlowKey<F::Address>) -> Socket;
     /// Tells the daemon's log.
     fn log(&mut self, mapped: &Mapped<F::Address>);
+    /// Has [`crate::mapping::keep`] done after this walk.
+    fn keep(&mut self, kept: &Kept<F::Address>);
     /// A packet that is leaving was sent on by our own ingress, which has decided about it.
     fn sent_on(&self) -> bool;
 

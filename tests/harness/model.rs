@@ -14,6 +14,7 @@ use gwpool_common::reason::Reason;
 use gwpool_common::route::{Access, Backend, Counters, Listener, Listening, Load, Route, Source};
 use gwpool_ebpf::Verdict;
 use gwpool_ebpf::family::Ipv4;
+use gwpool_ebpf::mapping::{self, Kept};
 use gwpool_ebpf::opening::{self, Opening};
 use gwpool_ebpf::packet::Packet;
 use gwpool_ebpf::world::{Lookup, Refused, Side, Socket, Step, Task, Way, World};
@@ -310,6 +311,10 @@ impl World<Ipv4> for Model {
 
     fn log(&mut self, mapped: &Mapped<V4>) {
         self.logged.push(*mapped);
+    }
+
+    fn keep(&mut self, kept: &Kept<V4>) {
+        mapping::keep::<Ipv4, Model>(self, kept);
     }
 
     fn sent_on(&self) -> bool {

@@ -12,6 +12,7 @@ use gwpool_common::net::V4;
 use gwpool_common::reason::Reason;
 use gwpool_ebpf::answer::Word;
 use gwpool_ebpf::family::Ipv4;
+use gwpool_ebpf::mapping::{self, Kept};
 use gwpool_ebpf::opening::{self, Opening};
 use gwpool_ebpf::world::Task;
 
@@ -47,6 +48,50 @@ pub fn lay(opening: &Opening<V4>) -> Result<(), Reason> {
             }
         }
     }
+}
+
+/// Puts down the flow whose mapping is to be kept.
+#[inline(always)]
+pub fn leave(kept: &Kept<V4>) {
+    if let Some(desk) = DESK.get_ptr_mut(0) {
+        // SAFETY: as in `lay`.
+        unsafe {
+            (*desk).kept = *kept;
+            (*desk).keeps = 1;
+        }
+    }
+}
+
+/// Whether one lies there. Not a field of `Kernel`: the verifier would walk the rest of the way twice.
+#[inline(always)]
+pub fn left() -> u64 {
+    // SAFETY: as in `lay`.
+    DESK.get_ptr(0).map_or(0, |desk| unsafe { (*desk).keeps })
+}
+
+/// Keeps the mapping of the flow that lies on the desk, if the walk has left one there; what the program does then. The
+/// function is global, as the opening of a flow.
+#[inline(always)]
+pub fn kept(ended: u64) -> u32 {
+    if ended >> 32 != 0 {
+        gwpool_keep();
+    }
+    ended as u32
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn gwpool_keep() -> u32 {
+    let Some(desk) = DESK.get_ptr_mut(0) else {
+        return 0;
+    };
+    let mut world = Kernel::new(core::ptr::null_mut(), 0, false);
+    // SAFETY: as in `lay`.
+    unsafe {
+        (*desk).keeps = 0;
+        mapping::keep::<Ipv4, Kernel>(&mut world, &(*desk).kept);
+    }
+    1
 }
 
 /// Puts down what the packet's sender is told.

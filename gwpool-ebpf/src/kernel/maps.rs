@@ -15,6 +15,7 @@ use gwpool_common::route::{
     Access, Backend, Counters, Listener, Listening, Load, ROUTE_NAME_BYTES, Route, Source,
 };
 use gwpool_ebpf::answer::Word;
+use gwpool_ebpf::mapping::Kept;
 
 /// A route's cursor, alone on its cache line.
 #[repr(C, align(8))]
@@ -41,6 +42,10 @@ pub struct Desk {
     pub task: [u64; 12],
     /// The question to the kernel's routing.
     pub question: [u64; 8],
+    /// The flow whose mapping is to be kept.
+    pub kept: Kept<V4>,
+    /// 1: it is to be.
+    pub keeps: u64,
     /// What the packet's sender is told.
     pub word: Word,
     /// The most that the next hop of a packet takes that is larger.

@@ -56,9 +56,8 @@ fn answer_of(answer: i64, fib: &FibParameters) -> Result<Way<V4>, Reason> {
     match answer as u32 {
         BPF_FIB_LKUP_RET_SUCCESS => {
             // SAFETY: on success the helper has written the interface the frame leaves by.
-            let out = unsafe { INTERFACES.get(fib.ifindex) }
-                .copied()
-                .unwrap_or_default();
+            let out = unsafe { INTERFACES.get(fib.ifindex) };
+            let flags = out.map_or(0, |out| out.flags);
             Ok(Way::Known(NextHop {
                 state: NextHop::VALID,
                 epoch: 0,
@@ -67,7 +66,7 @@ fn answer_of(answer: i64, fib: &FibParameters) -> Result<Way<V4>, Reason> {
                 source: fib.smac,
                 // SAFETY: the length was given, so the helper has put the MTU in its place.
                 mtu: unsafe { fib.__bindgen_anon_1.mtu_result },
-                flags: if out.flags & Interface::XDP == 0 {
+                flags: if flags & Interface::XDP == 0 {
                     NextHop::TC_ONLY
                 } else {
                     0

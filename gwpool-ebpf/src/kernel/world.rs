@@ -19,6 +19,7 @@ use gwpool_common::net::{Address, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Access, Backend, Listener, Listening, Load, Route, Source};
 use gwpool_ebpf::family::Ipv4;
+use gwpool_ebpf::mapping::Kept;
 use gwpool_ebpf::opening::Opening;
 use gwpool_ebpf::packet::Packet;
 use gwpool_ebpf::world::{Lookup, Refused, Side, Socket, Step, Task, Way, World};
@@ -55,6 +56,14 @@ impl Kernel {
             nat: NAT.get(0).unwrap_or(&NO_NAT),
             now: tick(settings),
         }
+    }
+}
+
+impl Kernel {
+    /// What the program does with the packet; above its 32 bits, whether a mapping is to be kept first.
+    #[inline(always)]
+    pub fn ends(&self, action: u32) -> u64 {
+        action as u64 | desk::left() << 32
     }
 }
 
@@ -384,6 +393,11 @@ impl World<Ipv4> for Kernel {
         if MAPPED.output(*mapped, 0).is_err() {
             counts::unlogged();
         }
+    }
+
+    #[inline(always)]
+    fn keep(&mut self, kept: &Kept<V4>) {
+        desk::leave(kept);
     }
 
     #[inline(always)]
