@@ -108,6 +108,9 @@ fn past_this_host<F: Family, W: World<F>>(
 ) -> Result<Ends, Reason> {
     let (inside, outside) = (world.nat().inside, world.nat().outside);
     let by = world.interface();
+    if by == outside && behind::<F, W>(world, source, inside) {
+        return Err(Reason::SpoofedSource);
+    }
     if by == outside && behind::<F, W>(world, destination, inside) {
         return Err(Reason::Unsolicited);
     }

@@ -79,7 +79,8 @@ fn leaves<F: Family, W: World<F>>(world: &mut W, opening: &Opening<F::Address>) 
         destination_port: opening.key.destination_port,
         protocol: opening.key.protocol,
         tos: opening.tos,
-        length: 0,
+        // Whatever it is long: too large is said by the packet's walk. (With none the kernel asks the packet.)
+        length: F::HEADER as u16,
     });
     let by = match way {
         Ok(Way::Known(hop)) => hop.interface,

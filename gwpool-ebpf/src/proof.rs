@@ -43,6 +43,10 @@ pub fn proves<A: Copy, P: Packet>(
     if parsed.flags & (tcp::ACK | tcp::SYN | tcp::RST) != tcp::ACK {
         return Ok(false);
     }
+    if other.flow.flags & Flow::<A>::PICKED_UP != 0 {
+        // Its numbers were never seen here; an answer has come, and it goes on.
+        return Ok(true);
+    }
     let header = packet.at::<TcpHeader>(parsed.l4)?;
     Ok(u32::from_be_bytes(header.acknowledgment) == other.proof)
 }

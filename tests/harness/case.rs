@@ -55,6 +55,8 @@ enum Step {
         established: usize,
         embryonic: usize,
     },
+    /// Mappings there are.
+    Mappings(usize),
     Carried {
         route: String,
         connections: Vec<u64>,
@@ -186,6 +188,7 @@ impl Case {
                     connections,
                 }
             }
+            "mappings" => Step::Mappings(rest.parse()?),
             "same" => Step::Same,
             "empty" => Step::Empty(rest.to_owned()),
             _ => expectation(line)?,
@@ -239,6 +242,14 @@ impl Case {
                     embryonic,
                 } => {
                     tables(subject, (*established, *embryonic)).with_context(place)?;
+                }
+                Step::Mappings(wanted) => {
+                    let found = subject.state()?.mappings.len();
+                    ensure!(
+                        found == 2 * wanted,
+                        "{}: wanted {wanted} mappings, found {found} ends",
+                        place()
+                    );
                 }
                 Step::Carried { route, connections } => {
                     carried(subject, route, connections).with_context(place)?;
@@ -301,7 +312,13 @@ fn expectation(line: &str) -> Result<Step> {
         None => {
             expected.sent = matches!(
                 expected.reason,
-                Some(Reason::ToBackend | Reason::ToClient | Reason::IcmpError)
+                Some(
+                    Reason::ToBackend
+                        | Reason::ToClient
+                        | Reason::ToOutside
+                        | Reason::ToInside
+                        | Reason::IcmpError
+                )
             );
             rest
         }

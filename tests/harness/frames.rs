@@ -19,6 +19,8 @@ pub struct Frame {
     destination: (Ipv4Addr, u16),
     macs: ([u8; 6], [u8; 6]),
     protocol: u8,
+    /// ICMP's type.
+    kind: u8,
     flags: u8,
     settings: Vec<(String, u32)>,
     raw: Option<Vec<u8>>,
@@ -27,7 +29,8 @@ pub struct Frame {
 }
 
 /// What a frame's text may set, with what it is otherwise.
-const SETTINGS: [(&str, u32); 19] = [
+const SETTINGS: [(&str, u32); 20] = [
+    ("protocol", 47),
     ("seq", 1),
     ("ack", 0),
     ("ttl", 64),
@@ -60,11 +63,13 @@ impl Frame {
         if kind == "raw" {
             return Frame::raw(words.next().unwrap_or_default());
         }
-        let protocol = match kind {
-            "tcp" => 6,
-            "udp" => 17,
-            "icmp" => 1,
-            other => bail!("wanted tcp, udp, icmp or raw, found {other:?}"),
+        let (protocol, kind) = match kind {
+            "tcp" => (6, 0),
+            "udp" => (17, 0),
+            "icmp" | "ping" => (1, 8),
+            "pong" => (1, 0),
+            "ip" => (0, 0),
+            other => bail!("wanted tcp, udp, icmp, ping, pong, ip or raw, found {other:?}"),
         };
         let source = endpoint(words.next().unwrap_or_default())?;
         ensure!(
@@ -72,11 +77,13 @@ impl Frame {
             "wanted `SOURCE > DESTINATION` in {text:?}"
         );
         let destination = endpoint(words.next().unwrap_or_default())?;
+        let kind_is_any = protocol == 0;
         let mut frame = Frame {
             source,
             destination,
             macs: (mac(destination.0), mac(source.0)),
             protocol,
+            kind,
             flags: 0,
             settings: Vec::new(),
             raw: None,
@@ -87,6 +94,9 @@ impl Frame {
                 Some((name, value)) => frame.set(name, value)?,
                 None => frame.flags = flags(word)?,
             }
+        }
+        if kind_is_any {
+            frame.protocol = frame.get("protocol") as u8;
         }
         Ok(frame)
     }
@@ -103,6 +113,7 @@ impl Frame {
             destination: nobody,
             macs: ([0; 6], [0; 6]),
             protocol: 0,
+            kind: 0,
             flags: 0,
             settings: Vec::new(),
             raw: Some(bytes.with_context(|| format!("wanted hex digits, found {hex:?}"))?),
@@ -224,11 +235,16 @@ impl Frame {
         let payload: Vec<u8> = (0..self.get("len")).map(|index| index as u8).collect();
         let mut bytes = Vec::new();
         if self.protocol == 1 {
-            bytes.extend([8, 0, 0, 0, 0, 7, 0, 1]);
+            bytes.extend([self.kind, 0, 0, 0]);
+            bytes.extend((self.source.1 | self.destination.1).to_be_bytes());
+            bytes.extend([0, 1]);
             bytes.extend(&payload);
             let check = checksum(&bytes);
             bytes[2..4].copy_from_slice(&check.to_be_bytes());
             return bytes;
+        }
+        if self.protocol != 6 && self.protocol != 17 {
+            return payload;
         }
         bytes.extend(self.source.1.to_be_bytes());
         bytes.extend(self.destination.1.to_be_bytes());

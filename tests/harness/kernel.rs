@@ -138,6 +138,10 @@ impl Subject for InKernel {
         &self.image
     }
 
+    fn word(&mut self, index: u32, word: u64) -> Result<()> {
+        Ok(self.datapath.maps.ports.set(index, word, 0)?)
+    }
+
     fn write(&mut self, write: &MapWrite) -> Result<()> {
         self.datapath.apply(std::slice::from_ref(write))?;
         self.image.apply(write);
@@ -155,10 +159,13 @@ impl Subject for InKernel {
             established: maps.established.iter().collect::<Result<_, _>>()?,
             embryonic: maps.embryonic.iter().collect::<Result<_, _>>()?,
             fragments: maps.fragments.iter().collect::<Result<_, _>>()?,
+            mappings: maps.mappings.iter().collect::<Result<_, _>>()?,
+            permissions: maps.permissions.iter().collect::<Result<_, _>>()?,
             held: self.held.clone(),
             ..State::default()
         };
-        for id in self.image.backends.keys() {
+        // Id 0 is translation.
+        for id in self.image.backends.keys().chain([&0]) {
             let sum = self.datapath.counters(*id)?;
             if sum != Counters::default() {
                 state.counters.insert(*id, sum);
@@ -172,6 +179,12 @@ impl Subject for InKernel {
             let (client, source) = entry?;
             if source.flows() != 0 {
                 state.sources.insert(client, source.flows());
+            }
+        }
+        for entry in maps.subscribers.iter() {
+            let (host, held) = entry?;
+            if held.flows() != 0 {
+                state.subscribers.insert(host, held.flows());
             }
         }
         for (reason, count) in self.datapath.reasons()? {
@@ -200,6 +213,15 @@ impl InKernel {
         for key in maps.fragments.keys().collect::<Result<Vec<_>, _>>()? {
             maps.fragments.remove(&key)?;
         }
+        for key in maps.mappings.keys().collect::<Result<Vec<_>, _>>()? {
+            maps.mappings.remove(&key)?;
+        }
+        for key in maps.permissions.keys().collect::<Result<Vec<_>, _>>()? {
+            maps.permissions.remove(&key)?;
+        }
+        for key in maps.subscribers.keys().collect::<Result<Vec<_>, _>>()? {
+            maps.subscribers.remove(&key)?;
+        }
         self.held.clear();
         for id in self.image.routes.keys() {
             maps.turns.set(*id, [0; 8], 0)?;
@@ -211,7 +233,7 @@ impl InKernel {
         for index in 0..maps.shares.len() {
             maps.shares.set(index, Load::default(), 0)?;
         }
-        for id in self.image.backends.keys() {
+        for id in self.image.backends.keys().chain([&0]) {
             maps.loads.set(*id, Load::default(), 0)?;
             maps.counters.set(
                 *id,

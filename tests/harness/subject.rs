@@ -6,13 +6,14 @@ use anyhow::{Context, Result};
 use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
+use gwpool_common::nat::{End, Mapping, Permission};
 use gwpool_common::net::V4;
 use gwpool_common::reason::{Fate, Reason};
 use gwpool_common::route::Counters;
 use gwpool_ebpf::packet::Frame;
-use gwpool_ebpf::{Verdict, answer, egress, ingress};
+use gwpool_ebpf::{Verdict, answer, egress, ingress, pool};
 use gwpool_user::host::Host;
-use gwpool_user::plan::{self, Image, MapWrite, Plan};
+use gwpool_user::plan::{self, Image, MapWrite, Plan, reserved};
 use std::collections::BTreeMap;
 
 /// Where a packet meets a program.
@@ -52,6 +53,12 @@ pub struct State {
     pub sources: BTreeMap<V4, u32>,
     /// By backend id, those that are not zero.
     pub counters: BTreeMap<u32, Counters>,
+    /// Inside hosts' sockets and what they are seen as.
+    pub mappings: BTreeMap<End<V4>, Mapping<V4>>,
+    /// To whom mappings have sent, and when.
+    pub permissions: BTreeMap<Permission<V4>, u32>,
+    /// Mappings by inside host, those that are not zero.
+    pub subscribers: BTreeMap<V4, u32>,
     /// What first fragments have said.
     pub fragments: BTreeMap<Fragmented<V4>, First>,
     /// Frames given to the daemon, with the interface they came in by.
@@ -75,13 +82,34 @@ pub trait Subject {
     /// The state now.
     fn state(&self) -> Result<State>;
 
+    /// Writes a word of `PORTS`.
+    fn word(&mut self, index: u32, word: u64) -> Result<()>;
+
     /// Lays `plan` on `host`, as the daemon does; the clock stands at 1000 ticks.
     fn fill(&mut self, plan: &Plan, host: &Host) -> Result<()> {
         let difference = plan::diff(self.image(), plan, host)?;
         for write in &difference.writes {
             self.write(write)?;
         }
+        self.reserve(plan)?;
         self.clock(1000)
+    }
+
+    /// Sets the ports that are never given out.
+    fn reserve(&mut self, plan: &Plan) -> Result<()> {
+        let nat = self.image().nat;
+        for (address, place) in nat.addresses.iter().zip(0..nat.address_count) {
+            for protocol in [1, 6, 17] {
+                let ports = reserved::words(plan, *address, protocol);
+                let first = pool::place(protocol).map(|protocol| pool::words(place, protocol));
+                let first = first.context("a protocol with ports")?;
+                let full = reserved::full(&ports);
+                for (index, word) in (first..).zip(ports.into_iter().chain(full)) {
+                    self.word(index, word)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Sets the answers that may be made in one tick.
@@ -181,6 +209,11 @@ impl Subject for OnHost {
         &self.model.image
     }
 
+    fn word(&mut self, index: u32, word: u64) -> Result<()> {
+        self.model.ports.insert(index, word);
+        Ok(())
+    }
+
     fn write(&mut self, write: &MapWrite) -> Result<()> {
         self.model.image.apply(write);
         Ok(())
@@ -211,6 +244,14 @@ impl Subject for OnHost {
                 .filter(|(_, flows)| *flows != 0)
                 .collect(),
             counters: self.model.counters.clone(),
+            mappings: self.model.mappings.clone(),
+            permissions: (self.model.permissions.iter())
+                .map(|(permission, seen)| (*permission, u32::from(*seen)))
+                .collect(),
+            subscribers: (self.model.subscribers.iter())
+                .map(|(host, held)| (*host, held.flows()))
+                .filter(|(_, held)| *held != 0)
+                .collect(),
             fragments: self.model.fragments.clone(),
             held: self.model.held.clone(),
             reasons: self.reasons.clone(),

@@ -87,7 +87,9 @@ impl Sent {
             None => Action::Unfinished,
             Some(_) if expected.answered => Action::Send,
             Some(reason) if reason.fate() == Fate::Dropped => Action::Drop,
-            Some(Reason::ToBackend | Reason::ToClient) => Action::Send,
+            Some(Reason::ToBackend | Reason::ToClient | Reason::ToOutside | Reason::ToInside) => {
+                Action::Send
+            }
             // Sent on, unless it was this host's stack that it concerns or comes from.
             Some(Reason::IcmpError) if expected.sent => Action::Send,
             Some(_) => Action::Pass,
@@ -104,7 +106,8 @@ impl Sent {
             .frame
             .as_ref()
             .map_or_else(|| self.frame.clone(), Frame::bytes);
-        if expected.resolved_later {
+        // What the local stack sends or gets has its Ethernet addresses already.
+        if expected.resolved_later || expected.reason == Some(Reason::HostTranslated) {
             bytes[..12].copy_from_slice(&self.frame[..12]);
         }
         if expected.answered {
