@@ -32,6 +32,8 @@ pub struct Found<F: Family, W: World<F>> {
     pub flow: Flow<F::Address>,
     /// As it was found.
     before: Flow<F::Address>,
+    /// It is translated. On a host that does not translate the verifier knows that nothing is.
+    nat: bool,
     /// Embryonic: the proof, as this packet leaves it.
     proof: u32,
     /// Embryonic, gone on from a backend that failed it: that backend, and how many have.
@@ -63,7 +65,7 @@ impl<F: Family, W: World<F>> Found<F, W> {
     /// It is translated for an inside host, or for this one.
     #[inline(always)]
     pub fn is_nat(&self) -> bool {
-        self.flow.flags & Flow::<F::Address>::NAT != 0
+        self.nat
     }
 
     /// The backend is this host; of a translated one, the client is.
@@ -119,6 +121,7 @@ impl<F: Family, W: World<F>> Found<F, W> {
         Found {
             flow,
             before: flow,
+            nat: false,
             proof: 0,
             failed_backend: 0,
             failed: 0,
@@ -226,6 +229,7 @@ pub fn established<F: Family, W: World<F>>(
         }
     }
     (found.flow, found.before) = (flow, before);
+    found.nat = lifetime::is_nat::<F, W>(world, &flow);
     found.established = Some(at);
     true
 }
@@ -288,6 +292,7 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
         }
     }
     (found.flow, found.before, found.proof) = (flow, before, proof);
+    found.nat = lifetime::is_nat::<F, W>(world, &flow);
     found.embryonic = embryonic;
     Ok(true)
 }

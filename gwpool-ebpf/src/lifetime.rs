@@ -69,6 +69,12 @@ pub fn state<F: Family, W: World<F>>(
     }
 }
 
+/// The flow is translated, by a host that translates.
+#[inline(always)]
+pub fn is_nat<F: Family, W: World<F>>(world: &W, flow: &Flow<F::Address>) -> bool {
+    world.nat().flags & Nat::<F::Address>::ON != 0 && flow.flags & Flow::<F::Address>::NAT != 0
+}
+
 /// How long this established flow may be idle.
 #[inline(always)]
 fn established_s<F: Family, W: World<F>>(
@@ -78,7 +84,7 @@ fn established_s<F: Family, W: World<F>>(
     closed: bool,
 ) -> u16 {
     let closing_s = world.settings().closing_s;
-    if flow.flags & Flow::<F::Address>::NAT != 0 {
+    if is_nat::<F, W>(world, flow) {
         let nat = world.nat();
         return limit_s(
             protocol,
@@ -196,7 +202,7 @@ fn client<A: Copy>(key: &FlowKey<A>, flow: &Flow<A>) -> A {
 /// An embryonic flow is still waited for.
 #[inline(always)]
 pub fn waits<F: Family, W: World<F>>(world: &W, protocol: u8, flow: &Flow<F::Address>) -> bool {
-    let limit_s = if flow.flags & Flow::<F::Address>::NAT != 0 {
+    let limit_s = if is_nat::<F, W>(world, flow) {
         nat_transitory_s(world.nat(), protocol)
     } else if protocol == TCP {
         limits::HANDSHAKE_S

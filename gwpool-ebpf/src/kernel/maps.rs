@@ -30,6 +30,10 @@ pub struct Turn {
 #[unsafe(no_mangle)]
 pub static CLOCK_STOPPED: Global<u32> = Global::new(0);
 
+/// Not 0: this host translates for inside hosts. Where it does not the verifier drops all of that.
+#[unsafe(no_mangle)]
+pub static TRANSLATES: Global<u32> = Global::new(0);
+
 /// What a packet's walk puts down for the length of a call: the frames of a program and all it calls share 512 bytes of
 /// stack.
 #[repr(C, align(8))]

@@ -53,7 +53,11 @@ impl Kernel {
             interface,
             resolves,
             settings,
-            nat: NAT.get(0).unwrap_or(&NO_NAT),
+            nat: if TRANSLATES.load() == 0 {
+                &NO_NAT
+            } else {
+                NAT.get(0).unwrap_or(&NO_NAT)
+            },
             now: tick(settings),
         }
     }

@@ -82,6 +82,8 @@ impl Datapath {
         if let Some(stopped) = &clock_stopped {
             loader.override_global("CLOCK_STOPPED", stopped, true);
         }
+        let translates = u32::from(limits.translates());
+        loader.override_global("TRANSLATES", &translates, true);
         let mut ebpf = loader
             .load(object)
             .map_err(|source| Error::Object(Box::new(source)))?;

@@ -176,6 +176,11 @@ impl Limits {
         self.entries("SLOTS").unwrap_or(limits::SLOTS) / 4
     }
 
+    /// There are mappings: the programs are loaded with all that translation takes.
+    pub fn translates(&self) -> bool {
+        self.mappings > 0
+    }
+
     /// Entries of the map with this name, where they follow from `gwpool.limits`.
     pub fn entries(&self, map: &str) -> Option<u32> {
         match map {
