@@ -4,8 +4,8 @@
 
 use crate::config::{self, Loaded, Sources};
 use crate::daemon::{self, Places};
-use crate::datapath::attach;
 use crate::datapath::pins::Pins;
+use crate::datapath::{attach, left};
 use crate::plan::turns::WEIGHT_MAX;
 use crate::stats::driver::{self, Error as SocketError};
 use crate::stats::snapshot::Snapshot;
@@ -343,13 +343,16 @@ fn stop(places: &Places, detach: bool) -> Result<()> {
         return Ok(());
     }
     let pins = Pins::new(&places.pin_dir);
+    let translation = left::translation(&pins);
     let links = attach::detach_all(&pins)?;
     pins.remove_maps()?;
     printed(&format!(
         "{links} link(s) taken off, nothing is pinned under {} any more\n",
         places.pin_dir.display()
     ))
-    .context("cannot write to stdout")
+    .context("cannot write to stdout")?;
+    let leaks = translation.map(|translation| translation.leaks() + "\n");
+    printed(&leaks.unwrap_or_default()).context("cannot write to stdout")
 }
 
 /// A reader that has seen enough closes the pipe: no panic then.

@@ -7,6 +7,7 @@ mod changes;
 mod instance;
 mod reload;
 mod selection;
+mod translation;
 
 use crate::config::{Loaded, Sources};
 use crate::datapath::pins::Pins;

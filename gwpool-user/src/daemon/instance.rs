@@ -5,6 +5,7 @@
 
 use crate::datapath::mode::{self, Choice, Mode};
 use crate::datapath::pins::{Pins, Place};
+use crate::datapath::reserve::Reserved;
 use crate::datapath::sweep::{self, Sweep};
 use crate::datapath::{self, Datapath, OBJECT, attach};
 use crate::fragments::driver as fragments;
@@ -30,6 +31,7 @@ pub(super) struct Instance {
     pub(super) sweep: Sweep,
     pub(super) started: Instant,
     pub(super) fragments: fragments::Handle,
+    pub(super) reserved: Reserved,
 }
 
 impl Instance {
@@ -62,9 +64,11 @@ impl Instance {
             sweep: Sweep::default(),
             started: Instant::now(),
             fragments,
+            reserved: Reserved::default(),
         };
         instance.warn_unless(&[]);
         instance.lay_and_attach()?;
+        instance.name_leftovers();
         instance.tend().await;
         Ok(instance)
     }
@@ -153,7 +157,9 @@ impl Instance {
         for write in &difference.writes {
             debug!("{write:?}");
         }
-        if let Err(error) = self.datapath.apply(&difference.writes) {
+        let before = self.image.nat;
+        let done = self.reserve(&difference);
+        if let Err(error) = done.and_then(|()| self.datapath.apply(&difference.writes)) {
             // Some of it is written: what there is now is in the maps alone, the pools are the last plan's.
             let installed = self.datapath.installed()?;
             let pools = std::mem::take(&mut self.image.pools);
@@ -164,6 +170,7 @@ impl Instance {
             info!("wrote {} map entries", difference.writes.len());
         }
         self.image.follow(difference);
+        self.tell_translation(&before);
         Ok(())
     }
 

@@ -2,9 +2,10 @@
 //!
 //! - [`loader`]: the object into the kernel, maps adopted; [`maps`]: typed handles.
 //! - [`apply`]: maps to an image of the plan, and map writes to maps ([`tables`], [`batch`]: many entries at a time).
-//! - [`mode`]: which way of attaching an interface gets; [`attach`]: the links; [`pins`]: where they outlive the daemon.
+//! - [`mode`]: which way of attaching an interface gets; [`attach`]: the links; [`pins`]: where they outlive the daemon;
+//!   [`left`]: what is translated by them.
 //! - [`flows`]: the tables walked; [`halves`]: which entries are one flow; [`expiry`] and [`sweep`]: what
-//!   is over, and its removal; [`mappings`] and [`release`]: the same of mappings.
+//!   is over, and its removal; [`mappings`] and [`release`]: the same of mappings; [`reserve`]: ports they never get.
 //! - [`census`]: how many flows there are; [`loads`]: the programs are told; [`counters`]: what they counted.
 
 mod apply;
@@ -16,6 +17,7 @@ mod error;
 mod expiry;
 pub mod flows;
 mod halves;
+pub mod left;
 pub mod loader;
 mod loads;
 mod mappings;
@@ -23,6 +25,7 @@ pub mod maps;
 pub mod mode;
 pub mod pins;
 pub mod release;
+pub mod reserve;
 pub mod sweep;
 mod tables;
 

@@ -2,11 +2,14 @@
 //!
 //! - [`machine`]: the picture of the host, and what a change of it means; pure.
 //! - [`driver`]: netlink and `/proc`, in; managed neighbours, out. [`netlink`]: its messages in our words.
+//! - [`rules`]: which of the kernel's own rules translate, too; pure. [`firewall`]: asks for them.
 //! - [`privilege`]: whether this process may do what the daemon does.
 
 pub mod driver;
+pub mod firewall;
 pub mod machine;
 mod netlink;
 pub mod privilege;
+pub mod rules;
 
 pub use machine::{Host, Link, Neighbour, Path};

@@ -1,8 +1,10 @@
 //! What a plan would stumble over on this host, without being impossible: said loudly, with what to do.
 #![forbid(unsafe_code)]
 
+use super::nat::SeenAs;
 use super::plan::Plan;
 use crate::host::Host;
+use std::net::Ipv4Addr;
 
 /// One line each.
 pub fn warnings(plan: &Plan, host: &Host) -> Vec<String> {
@@ -24,5 +26,28 @@ pub fn warnings(plan: &Plan, host: &Host) -> Vec<String> {
             ));
         }
     }
+    warnings.extend(absent(plan, host));
     warnings
+}
+
+/// NAT addresses that nobody moves, and that are not here. A VIP may well be on another host.
+fn absent(plan: &Plan, host: &Host) -> Vec<String> {
+    let nat = plan.nat.as_ref().map(|nat| (nat, &nat.seen_as));
+    let Some((nat, SeenAs::Given(addresses))) = nat else {
+        return Vec::new();
+    };
+    let outside = plan.network(&nat.outside);
+    let interface = outside.map_or(nat.outside.as_str(), |network| &network.interface);
+    let is_here = |address: &&Ipv4Addr| {
+        let mut held = host.links.values().flat_map(|link| &link.addresses);
+        held.any(|held| held.addr() == **address)
+    };
+    let absent = addresses.iter().filter(|address| !is_here(address));
+    absent
+        .map(|address| {
+            format!(
+                "nothing is translated as {address} (gwpool.nat) while no interface has it: ip address add {address}/32 dev {interface}"
+            )
+        })
+        .collect()
 }
