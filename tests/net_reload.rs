@@ -46,7 +46,8 @@ const LOCAL: [&str; 3] = ["gateway-1"; 3];
 /// What the pinned maps of configuration hold, read as the next daemon would.
 fn maps(gateway: &Gateway) -> Result<Image> {
     let pins = Pins::new(&gateway.pin_dir());
-    Ok(Datapath::adopt(OBJECT, &Limits::default(), &pins)?.installed()?)
+    let limits = Limits::default().without_mappings();
+    Ok(Datapath::adopt(OBJECT, &limits, &pins)?.installed()?)
 }
 
 /// A route more, another port, other backends, a route less: after each, who answers where.

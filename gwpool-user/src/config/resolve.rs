@@ -16,7 +16,7 @@ use super::sections::{self, GATEWAY_NETWORK, Gwpool};
 use super::undeclared::UndeclaredWords;
 use super::vars::Scope;
 use super::vips::Vips;
-use crate::plan::{Limits, Network, Peer, Plan, Route, Undeclared};
+use crate::plan::{Network, Peer, Plan, Route, Undeclared};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ pub fn plan(
         undeclared,
         limits: match &nat {
             Some(_) => gwpool.limits,
-            None => without_mappings(gwpool.limits),
+            None => gwpool.limits.without_mappings(),
         },
         nat,
     };
@@ -74,16 +74,6 @@ pub fn plan(
         gwpool.undeclared.note(&plan, &at, findings);
     }
     plan
-}
-
-/// Tables of translation take memory only where something is translated.
-fn without_mappings(limits: Limits) -> Limits {
-    Limits {
-        mappings: 0,
-        permissions: 0,
-        subscribers: 0,
-        ..limits
-    }
 }
 
 /// What is known of the node while its plan is made.

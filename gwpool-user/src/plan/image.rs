@@ -181,6 +181,16 @@ impl Limits {
         self.mappings > 0
     }
 
+    /// Of a node that does not translate: its tables for that take no memory.
+    pub fn without_mappings(self) -> Limits {
+        Limits {
+            mappings: 0,
+            permissions: 0,
+            subscribers: 0,
+            ..self
+        }
+    }
+
     /// Entries of the map with this name, where they follow from `gwpool.limits`.
     pub fn entries(&self, map: &str) -> Option<u32> {
         match map {

@@ -61,13 +61,7 @@ fn each_limit_has_its_edges() {
 #[test]
 fn some_limits_follow_from_others() {
     // What is for translation is tried where something is translated.
-    let usual = Limits {
-        mappings: 0,
-        permissions: 0,
-        subscribers: 0,
-        ..Limits::default()
-    };
-    assert_eq!(limits(""), usual);
+    assert_eq!(limits(""), Limits::default().without_mappings());
     let some = limits("flows: 1000, routes: 10000");
     assert_eq!(
         (some.flows_per_source, some.udp_flows, some.listeners),
