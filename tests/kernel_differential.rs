@@ -6,7 +6,10 @@ use gwpool_harness::subject::{Hook, Subject};
 use gwpool_harness::{bed, kernel, subject};
 
 /// A world, its host's ephemeral ports (few left: collisions and exhaustion happen), a hook and a seed.
-const SEEDS: [(&str, (u16, u16), Hook, u64); 9] = [
+const SEEDS: [(&str, (u16, u16), Hook, u64); 12] = [
+    ("nat", (32768, 60999), Hook::Xdp, 10),
+    ("nat_small", (32768, 60999), Hook::Xdp, 11),
+    ("nat_small", (32768, 60999), Hook::Tc, 12),
     ("seed", (32768, 60999), Hook::Xdp, 1),
     ("seed", (32768, 60999), Hook::Tc, 2),
     ("remote", (32768, 60999), Hook::Xdp, 3),
@@ -65,7 +68,15 @@ fn compare(world: &str, ports: (u16, u16), hook: Hook, seed: u64) {
     }
     let state = host.state().expect("the model's state");
     // The run must have been to the places it is for.
-    for reason in [
+    let translated = [
+        "to_outside",
+        "to_inside",
+        "unsolicited",
+        "leak_prevented",
+        "left_to_kernel",
+    ];
+    let translated = translated.into_iter().filter(|_| world.starts_with("nat"));
+    let all = [
         "to_backend",
         "to_client",
         "not_ours",
@@ -74,7 +85,8 @@ fn compare(world: &str, ports: (u16, u16), hook: Hook, seed: u64) {
         "fragment",
         "fragment_held",
         "icmp_error",
-    ] {
+    ];
+    for reason in all.into_iter().chain(translated) {
         let reached =
             state.reasons.contains_key(reason) || world == "seed" && reason.starts_with("to_");
         assert!(

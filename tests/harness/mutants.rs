@@ -34,7 +34,7 @@ const fn mutant(
 }
 
 /// All that are tried; the first changes nothing, and nobody may object to it.
-pub const ALL: [Mutant; 29] = [
+pub const ALL: [Mutant; 39] = [
     mutant(
         "nothing",
         "lib.rs",
@@ -189,8 +189,8 @@ pub const ALL: [Mutant; 29] = [
     mutant(
         "a closed flow still loads its backend",
         "lifetime.rs",
-        "if closed(flow.flags | marks, other) &&",
-        "if false && closed(flow.flags | marks, other) &&",
+        "if closed(flow.flags | marks, other.flags) &&",
+        "if false && closed(flow.flags | marks, other.flags) &&",
     ),
     mutant(
         "a preserved answer is none of ours",
@@ -202,7 +202,67 @@ pub const ALL: [Mutant; 29] = [
         "box sources from anywhere",
         "classify.rs",
         "(interface == world.interface()) == here",
-        "(network.interface != world.interface()) == here",
+        "(interface != world.interface()) == here",
+    ),
+    mutant(
+        "a mapping depends on the other end",
+        "mapping.rs",
+        "port: key.source_port",
+        "port: key.destination_port",
+    ),
+    mutant(
+        "anybody answers a mapping",
+        "mapping.rs",
+        "_ => false",
+        "_ => true",
+    ),
+    mutant(
+        "classes of ports are one",
+        "pool.rs",
+        "(_, true) => (0, PRIVILEGED as u32 / BITS)",
+        "(_, true) => (PRIVILEGED as u32 / BITS, PORT_WORDS)",
+    ),
+    mutant(
+        "what leaks, leaks",
+        "guard.rs",
+        "=> Reason::LeakPrevented",
+        "=> reason",
+    ),
+    mutant(
+        "icmp's sum follows addresses",
+        "rewrite.rs",
+        "if protocol == ICMP {\n            0",
+        "if protocol == 0 {\n            0",
+    ),
+    mutant(
+        "a flow picked up is never proved",
+        "proof.rs",
+        "PICKED_UP != 0",
+        "PICKED_UP > 128",
+    ),
+    mutant(
+        "a stranger is translated",
+        "nat.rs",
+        "if opening.ends.is_stranger()",
+        "if false",
+    ),
+    mutant(
+        "a router loses its name",
+        "icmp.rs",
+        "if flow.rewrite.source == quote.network.destination",
+        "if false",
+    ),
+    mutant(
+        "denied hosts leave",
+        "nat.rs",
+        "world.access(&host, rest as u32) == 0",
+        "world.access(&host, rest as u32) > 1",
+    ),
+    mutant(
+        "this host's ports are nobody's",
+        "guard.rs",
+        "_ => key.protocol != TCP || opens(parsed.flags)",
+        "_ => false",
     ),
 ];
 

@@ -97,12 +97,14 @@ fn continued(
 ) -> (Hook, u32, String) {
     let from_backend = flow.flags & Flow::<V4>::BACKEND_SIDE != 0;
     let local = flow.flags & Flow::<V4>::LOCAL != 0;
-    let hook = if from_backend && local && random.below(8) != 0 {
+    // A translated flow's "backend" is outside.
+    let nat = flow.flags & Flow::<V4>::NAT != 0;
+    let hook = if from_backend != nat && local && random.below(8) != 0 {
         Hook::Egress
     } else {
         ingress
     };
-    let interface = if from_backend && !local {
+    let interface = if from_backend != nat && !local {
         BOX_NETWORK
     } else {
         GATEWAY_NETWORK
@@ -131,12 +133,13 @@ fn quoted(
 ) -> (Hook, u32, String) {
     let from_backend = flow.flags & Flow::<V4>::BACKEND_SIDE != 0;
     let local = flow.flags & Flow::<V4>::LOCAL != 0;
-    let hook = if local && !from_backend && random.below(4) != 0 {
+    let nat = flow.flags & Flow::<V4>::NAT != 0;
+    let hook = if local && from_backend == nat && random.below(4) != 0 {
         Hook::Egress
     } else {
         ingress
     };
-    let interface = if from_backend || local {
+    let interface = if from_backend != nat || local {
         GATEWAY_NETWORK
     } else {
         BOX_NETWORK
@@ -184,11 +187,36 @@ fn describe(random: &mut Random, key: &FlowKey<V4>, flags: &str, ack: u32) -> St
             "tcp {ends} {flags} seq={} ack={ack} len={length} ttl={ttl} {part}",
             random.below(1 << 20)
         ),
-        _ => format!(
+        1 if flow_asks(key) => format!("ping {} len={length} ttl={ttl} {part}", asks(key)),
+        1 => format!("pong {} len={length} ttl={ttl} {part}", asks(key)),
+        17 => format!(
             "udp {ends} len={length} ttl={ttl} nosum={} {part}",
             random.below(2)
         ),
+        other => format!(
+            "ip {} protocol={other} len={length} ttl={ttl} {part}",
+            asks(key)
+        ),
     }
+}
+
+/// It is the side whose port is the identifier.
+fn flow_asks(key: &FlowKey<V4>) -> bool {
+    key.destination_port == [0; 2]
+}
+
+fn asks(key: &FlowKey<V4>) -> String {
+    let id = |port: [u8; 2]| match u16::from_be_bytes(port) {
+        0 => String::new(),
+        id => format!(":{id}"),
+    };
+    format!(
+        "{}{} > {}{}",
+        Ipv4Addr::from(key.source),
+        id(key.source_port),
+        Ipv4Addr::from(key.destination),
+        id(key.destination_port),
+    )
 }
 
 /// One packet in four is a fragment of one of a few: tiny, first, middle or last.
@@ -214,15 +242,26 @@ fn blue(random: &mut Random, ingress: Hook) -> (Hook, u32, String) {
         "10.9.0.102",
         "172.16.5.5",
         "192.168.1.2",
+        "192.168.1.2",
+        "192.168.1.3",
         "192.168.1.77",
         "10.9.0.1",
     ]);
-    let destination = random.one(&["10.9.0.1", "10.9.0.1", "192.168.1.1", "10.9.0.55"]);
+    let destination = random.one(&[
+        "10.9.0.1",
+        "10.9.0.1",
+        "10.9.0.1",
+        "192.168.1.1",
+        "10.9.0.55",
+        "10.9.0.100",
+        "8.8.8.8",
+    ]);
     let port = random.one(&[
         80, 81, 82, 83, 84, 85, 86, 53, 8000, 8005, 8443, 30443, 30080, 30085, 22,
     ]);
     let client = random.one(&[2000, 2001, 2002, 40000, 40001, 65000]);
-    let interface = if random.below(4) == 0 {
+    let inside = source.starts_with("192.168.1.");
+    let interface = if inside != (random.below(4) == 0) {
         BOX_NETWORK
     } else {
         GATEWAY_NETWORK
@@ -233,7 +272,10 @@ fn blue(random: &mut Random, ingress: Hook) -> (Hook, u32, String) {
         random.one(&[0, 0, 0x4000]),
         part(random)
     );
-    let text = if random.below(3) == 0 {
+    let text = if random.below(12) == 0 {
+        let kind = random.one(&["ping", "ip"]);
+        format!("{kind} {source}:{client} > {destination} {common}")
+    } else if random.below(3) == 0 {
         format!("udp {source}:{client} > {destination}:{port} {common}")
     } else {
         let flags = random.one(&["S", "S", "S", "A", "SA", "R", "FA"]);
