@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use gwpool_harness::scale::{Figures, Size};
-use gwpool_harness::{bed, crowd};
+use gwpool_harness::{bed, crowd, ports};
 
 #[derive(Parser)]
 #[command(name = "bench", about = "What things cost, in tables")]
@@ -26,6 +26,12 @@ enum Verb {
         #[arg(long, default_value_t = 7)]
         rounds: usize,
     },
+    /// One NAT address, given out to its last port: what a new mapping costs on the way
+    Ports {
+        /// How often it is filled
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
     /// Many flows, made by packets: what a pass of the sweep costs, and the memory of one
     Sweep {
         /// Flows
@@ -43,6 +49,7 @@ fn main() -> Result<()> {
             backends,
             rounds,
         } => print!("{}", Figures::measure(Size { routes, backends }, rounds)?),
+        Verb::Ports { rounds } => print!("{}", ports::Figures::measure(rounds)?),
         Verb::Sweep { flows } => println!("{}", crowd::figures(flows)?),
     }
     Ok(())

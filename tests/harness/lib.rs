@@ -9,6 +9,7 @@ pub mod kernel;
 pub mod model;
 pub mod mutants;
 pub mod net;
+pub mod ports;
 pub mod races;
 pub mod random;
 pub mod routing;

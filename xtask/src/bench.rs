@@ -1,4 +1,4 @@
-//! `cargo xtask bench scale|sweep [OPTIONS]`: builds programs and bench, optimised, then becomes the bench, as root.
+//! `cargo xtask bench scale|sweep|ports [OPTIONS]`: builds programs and bench, optimised, then becomes the bench, as root.
 
 use crate::workspace::Workspace;
 use crate::{build, command, ebpf};
@@ -7,11 +7,12 @@ use std::os::unix::process::CommandExt;
 
 /// `bench WHAT [OPTIONS]`.
 pub fn verb(args: &[String]) -> Result<()> {
-    if args
+    const KNOWN: [&str; 3] = ["scale", "sweep", "ports"];
+    if !args
         .first()
-        .is_none_or(|what| what != "scale" && what != "sweep")
+        .is_some_and(|what| KNOWN.contains(&what.as_str()))
     {
-        bail!("bench what? scale or sweep");
+        bail!("bench what? {}", KNOWN.join(", "));
     }
     let workspace = Workspace::find()?;
     let object = ebpf::built(&workspace)?;
