@@ -267,9 +267,10 @@ impl fmt::Display for Instance {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             out,
-            "{} route(s) on {} interface(s)",
+            "{} route(s) on {} interface(s){}",
             self.plan.routes.len(),
-            self.attached.len()
+            self.attached.len(),
+            self.translation()
         )
     }
 }

@@ -221,8 +221,8 @@ fn same_sizes(runs: &Limits, wanted: &Limits) -> Result<(), Wrong> {
         return Ok(());
     }
     Err(Wrong(format!(
-        "nothing is changed, the plan that ran goes on: gwpool.limits sets the sizes of tables, which stay while they \
-         are in use ({}); for other sizes: gwpool-user stop --detach, then gwpool-user run",
+        "nothing is changed, the plan that ran goes on: gwpool.limits, and whether the host translates, set the sizes of tables, \
+         which stay while they are in use ({}); for other sizes: gwpool-user stop --detach, then gwpool-user run",
         tables.join(", ")
     )))
 }

@@ -50,6 +50,16 @@ impl Instance {
         }
     }
 
+    /// Whether it is on, in a word behind others.
+    pub(super) fn translation(&self) -> &'static str {
+        let flags = self.image.nat.flags;
+        match (flags & Nat::<V4>::ON != 0, flags & Nat::<V4>::ACTIVE != 0) {
+            (false, _) => "",
+            (true, false) => ", translation standing by",
+            (true, true) => ", translating",
+        }
+    }
+
     /// Names the rules by which the kernel translates the same packets. Beside the loop: a ruleset may be long.
     pub(super) fn name_leftovers(&self) {
         let Some(nat) = &self.plan.nat else {

@@ -306,3 +306,23 @@ fn a_host_that_translates_no_longer_says_so_first() {
         "{writes:?}"
     );
 }
+
+#[test]
+fn an_address_that_nobody_moves_and_nobody_has_is_warned_of() {
+    let absent = |seen_as: SeenAs, host: &Host| {
+        let plan = plan(|nat| nat.seen_as = seen_as.clone());
+        let mut warnings = crate::plan::warnings::warnings(&plan, host);
+        warnings.retain(|warning| warning.contains("gwpool.nat"));
+        warnings
+    };
+    let two = vec![outer(7), outer(254)];
+    let given = absent(SeenAs::Given(two.clone()), &master());
+    assert_eq!(given.len(), 1, "{given:#?}");
+    assert!(
+        given[0].ends_with("ip address add 10.0.0.7/32 dev gateway-network"),
+        "{given:#?}"
+    );
+    let none = Vec::<String>::new();
+    assert_eq!(absent(SeenAs::Vips(two), &world::host()), none);
+    assert_eq!(absent(SeenAs::Interface, &world::host()), none);
+}
