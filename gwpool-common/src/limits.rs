@@ -39,6 +39,9 @@ pub const FULL_WORDS: u32 = PORT_WORDS / 64;
 pub const PORTS: u32 = NAT_ADDRESSES * NAT_PROTOCOLS * (PORT_WORDS + FULL_WORDS);
 /// Ports that are tried for one new mapping by the hint of `PORTS`, before all are looked at.
 pub const PORT_TRIES: u32 = 16;
+/// Sockets of this host whose bound ports are known by bind(2), and ports that they have; of others only what the
+/// kernel's socket tables say.
+pub const BOUND: u32 = 65_536;
 /// Default of `gwpool.nat.ports_per_host`: half of an address.
 pub const PORTS_PER_HOST: u32 = 32_256;
 /// The ring buffer by which mappings reach the daemon's log, bytes.

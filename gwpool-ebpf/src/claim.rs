@@ -77,7 +77,7 @@ impl<F: Family> Claim<F> {
     #[inline(always)]
     fn take<W: World<F>>(&mut self, world: &mut W) {
         self.outside.port = self.ports.port();
-        if !self.own && world.socket(&self.answer()) != Socket::None {
+        if !self.own && self.is_held(world) {
             self.ports.taken::<F, W>(world);
             return;
         }
@@ -92,6 +92,12 @@ impl<F: Family> Claim<F> {
             Err(Refused::Taken) => {}
         }
         self.ports.taken::<F, W>(world);
+    }
+
+    /// A socket of this host has the port: it has bound it, or would get what comes back.
+    #[inline(always)]
+    fn is_held<W: World<F>>(&self, world: &mut W) -> bool {
+        world.bound(&self.outside) || world.socket(&self.answer()) != Socket::None
     }
 
     /// What would come back to it.

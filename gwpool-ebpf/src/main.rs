@@ -6,6 +6,7 @@
 //! | `gwpool_finish` | TC ingress | beside XDP: finishes what XDP passed unfinished |
 //! | `gwpool_ingress` | TC ingress | where there is no XDP |
 //! | `gwpool_egress` | TC egress | always: this host's own answers as backend |
+//! | `gwpool_bound`, `gwpool_closed` | root cgroup | where this host translates: which ports its sockets have bound |
 //! | `gwpool_reinject` | nowhere | run by the daemon on a fragment it has held |
 //! | `gwpool_clock` | nowhere | run by the daemon to learn the tick |
 #![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]

@@ -2,6 +2,7 @@
 //!
 //! XDP marks what it leaves unfinished; TC beside it takes up only those.
 
+use crate::kernel::bound;
 use crate::kernel::counts::count_reason;
 use crate::kernel::desk::{self, gwpool_tc_open, gwpool_xdp_open};
 use crate::kernel::exit;
@@ -9,8 +10,8 @@ use crate::kernel::maps::SETTINGS;
 use crate::kernel::window::{TcWindow, XdpWindow, take_mark, unfinished};
 use crate::kernel::world::{Kernel, tick};
 use aya_ebpf::bindings::{__sk_buff, xdp_action, xdp_md};
-use aya_ebpf::macros::{classifier, xdp};
-use aya_ebpf::programs::{TcContext, XdpContext};
+use aya_ebpf::macros::{cgroup_sock, classifier, xdp};
+use aya_ebpf::programs::{SockContext, TcContext, XdpContext};
 use gwpool_common::net::V4;
 use gwpool_common::reason::{Fate, Reason};
 use gwpool_ebpf::answer;
@@ -206,6 +207,23 @@ fn tc_action(verdict: Result<Verdict<V4>, Reason>, packets: u32) -> i32 {
             }
         }
     }
+}
+
+/// What both programs about sockets return: the kernel goes on with it.
+const ALLOWED: i32 = 1;
+
+/// bind(2) has given a socket its port.
+#[cgroup_sock(post_bind4)]
+pub fn gwpool_bound(context: SockContext) -> i32 {
+    bound::enter(context.sock);
+    ALLOWED
+}
+
+/// A socket is closed.
+#[cgroup_sock(sock_release)]
+pub fn gwpool_closed(context: SockContext) -> i32 {
+    bound::leave(context.sock);
+    ALLOWED
 }
 
 /// The present tick: the daemon runs this to know how old a flow is.

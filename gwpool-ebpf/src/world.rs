@@ -201,6 +201,8 @@ pub trait World<F: Family> {
     fn move_subscriber(&mut self, address: &F::Address, by: Step);
     /// Who of this host's sockets would get a TCP or UDP packet with this key.
     fn socket(&mut self, key: &FlowKey<F::Address>) -> Socket;
+    /// A socket of this host has bound this port.
+    fn bound(&self, end: &End<F::Address>) -> bool;
     /// Tells the daemon's log.
     fn log(&mut self, mapped: &Mapped<F::Address>);
     /// Has [`crate::mapping::keep`] done after this walk.

@@ -309,6 +309,10 @@ impl World<Ipv4> for Model {
         Socket::None
     }
 
+    fn bound(&self, _: &End<V4>) -> bool {
+        false
+    }
+
     fn log(&mut self, mapped: &Mapped<V4>) {
         self.logged.push(*mapped);
     }

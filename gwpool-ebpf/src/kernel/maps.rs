@@ -34,6 +34,10 @@ pub static CLOCK_STOPPED: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static TRANSLATES: Global<u32> = Global::new(0);
 
+/// The cookie of this instance's network namespace.
+#[unsafe(no_mangle)]
+pub static NETWORK_NAMESPACE: Global<u64> = Global::new(0);
+
 /// What a packet's walk puts down for the length of a call: the frames of a program and all it calls share 512 bytes of
 /// stack.
 #[repr(C, align(8))]
@@ -151,6 +155,12 @@ pub static PERMISSIONS: LruHashMap<Permission<V4>, u32, { limits::PERMISSIONS as
 #[btf_map]
 pub static SUBSCRIBERS: LruHashMap<V4, Source, { limits::SUBSCRIBERS as usize }> =
     LruHashMap::new();
+/// Ports that sockets of this host have bound, and how many have. Who binds it twice is counted once.
+#[btf_map]
+pub static BOUND: HashMap<End<V4>, u64, { limits::BOUND as usize }> = HashMap::new();
+/// Sockets that have, by their cookie.
+#[btf_map]
+pub static BINDERS: HashMap<u64, End<V4>, { limits::BOUND as usize }> = HashMap::new();
 /// Mappings that begin, for the daemon's log.
 #[btf_map]
 pub static MAPPED: RingBuf<Mapped<V4>, { limits::MAPPED_BYTES as usize }> = RingBuf::new();

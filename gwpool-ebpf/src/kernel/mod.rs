@@ -3,9 +3,10 @@
 //! - [`window`]: a packet of XDP or TC as the pipeline's `Packet`.
 //! - [`exit`]: the ways out that are helper calls.
 //! - [`maps`]: the tables.
-//! - [`world`]: the pipeline's `World` over them and the helpers; of it, [`routing`]: next hops, [`sockets`]: whose ports are
-//!   taken, [`counts`]: counters, [`desk`]: what is put down between calls.
+//! - [`world`]: the pipeline's `World` over them and the helpers; of it, [`routing`]: next hops, [`sockets`] and [`bound`]: which ports are this
+//!   host's, [`counts`]: counters, [`desk`]: what is put down between calls.
 
+pub mod bound;
 pub mod counts;
 pub mod desk;
 pub mod exit;

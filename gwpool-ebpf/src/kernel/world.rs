@@ -3,7 +3,7 @@
 
 use super::maps::*;
 use super::window::came_in_by;
-use super::{counts, desk, routing, sockets};
+use super::{bound, counts, desk, routing, sockets};
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::helpers::bpf_jiffies64;
@@ -389,6 +389,11 @@ impl World<Ipv4> for Kernel {
     #[inline(always)]
     fn socket(&mut self, key: &FlowKey<V4>) -> Socket {
         sockets::of(self.context, key)
+    }
+
+    #[inline(always)]
+    fn bound(&self, end: &End<V4>) -> bool {
+        bound::is(end)
     }
 
     #[inline(always)]

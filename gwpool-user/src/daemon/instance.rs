@@ -40,6 +40,12 @@ impl Instance {
         let mut host = driver.picture().await?;
         pins.create()?;
         let mut datapath = Datapath::adopt(OBJECT, &plan.limits, &pins)?;
+        if let Err(error) = datapath.hear_of_ports(&pins, plan.limits.translates()) {
+            warn!(
+                "{}; a TCP port that this host has bound, but neither listens on nor speaks from yet, may be given out",
+                chain(&error.into())
+            );
+        }
         let fragments = fragments::start(&mut datapath, &pins);
         let image = datapath.installed()?;
         if image.names.is_empty() {

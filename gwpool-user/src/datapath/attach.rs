@@ -4,6 +4,7 @@
 //! what XDP passes unfinished, and goes first on, so that it is there when XDP begins. Another's programs stay:
 //! ours run before them at ingress, after them at egress.
 
+use super::bound::NO_INTERFACE;
 use super::error::Error;
 use super::loader::Datapath;
 use super::mode::{Choice, Mode};
@@ -221,7 +222,7 @@ pub fn detach_others(pins: &Pins, keep: &BTreeSet<u32>) -> Result<usize, Error> 
     let gone: Vec<_> = pins
         .links()?
         .into_iter()
-        .filter(|(index, _)| !keep.contains(index))
+        .filter(|(index, _)| *index != NO_INTERFACE && !keep.contains(index))
         .collect();
     for (index, place) in &gone {
         Pins::remove(&pins.link(*index, *place))?;

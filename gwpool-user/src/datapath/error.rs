@@ -24,6 +24,14 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// The network namespace has no name that programs know.
+    #[error("cannot ask for the network namespace's cookie (Linux 5.14)")]
+    Namespace(#[source] io::Error),
+    /// There is no root of cgroups to put a program on.
+    #[error(
+        "cannot open the root of the cgroups, by which ports are known that this host has bound"
+    )]
+    Cgroup(#[source] io::Error),
     /// The kernel's verifier refused a program.
     #[error("the kernel refused the program {name}: {reason}\n{log}")]
     Refused {

@@ -7,9 +7,12 @@ use super::flows::Flows;
 use super::maps::{Maps, NAMES};
 use super::pins::Pins;
 use super::tables::Tables;
+use crate::host::namespace;
 use crate::plan::Limits;
 use aya::maps::{MapData, MapInfo};
-use aya::programs::{Program, ProgramError, SchedClassifier, TestRun, TestRunOptions, Xdp};
+use aya::programs::{
+    CgroupSock, Program, ProgramError, SchedClassifier, TestRun, TestRunOptions, Xdp,
+};
 use aya::{Ebpf, EbpfLoader};
 use std::collections::BTreeMap;
 use std::io;
@@ -19,7 +22,9 @@ use std::path::Path;
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gwpool.o"));
 
 /// The programs, in the order they are verified.
-pub const PROGRAMS: [&str; 6] = [
+pub const PROGRAMS: [&str; 8] = [
+    "gwpool_bound",
+    "gwpool_closed",
     "gwpool_clock",
     "gwpool_reinject",
     "gwpool_xdp",
@@ -84,6 +89,8 @@ impl Datapath {
         }
         let translates = u32::from(limits.translates());
         loader.override_global("TRANSLATES", &translates, true);
+        let namespace = namespace::cookie().map_err(Error::Namespace)?;
+        loader.override_global("NETWORK_NAMESPACE", &namespace, true);
         let mut ebpf = loader
             .load(object)
             .map_err(|source| Error::Object(Box::new(source)))?;
@@ -112,6 +119,12 @@ impl Datapath {
 
     /// A TC program by name.
     pub fn classifier(&mut self, name: &str) -> Result<&mut SchedClassifier, Error> {
+        let program = self.ebpf.program_mut(name).ok_or_else(|| lacks(name))?;
+        program.try_into().map_err(|_: ProgramError| lacks(name))
+    }
+
+    /// A program about sockets by name.
+    pub fn sockets(&mut self, name: &str) -> Result<&mut CgroupSock, Error> {
         let program = self.ebpf.program_mut(name).ok_or_else(|| lacks(name))?;
         program.try_into().map_err(|_: ProgramError| lacks(name))
     }
@@ -150,6 +163,7 @@ fn verify(ebpf: &mut Ebpf, name: &str) -> Result<(), Error> {
     let loaded = match ebpf.program_mut(name).ok_or_else(|| lacks(name))? {
         Program::Xdp(program) => program.load(),
         Program::SchedClassifier(program) => program.load(),
+        Program::CgroupSock(program) => program.load(),
         _ => return Err(lacks(name)),
     };
     loaded.map_err(|error| match error {

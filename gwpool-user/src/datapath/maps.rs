@@ -18,7 +18,7 @@ use gwpool_common::route::{
 };
 
 /// Every map of the object that outlives a daemon: these are pinned and adopted.
-pub const NAMES: [&str; 26] = [
+pub const NAMES: [&str; 28] = [
     "SETTINGS",
     "ADDRESSES",
     "NETWORKS",
@@ -45,6 +45,8 @@ pub const NAMES: [&str; 26] = [
     "PORTS",
     "PERMISSIONS",
     "SUBSCRIBERS",
+    "BOUND",
+    "BINDERS",
 ];
 
 /// Typed handles.

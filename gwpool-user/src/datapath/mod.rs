@@ -3,7 +3,7 @@
 //! - [`loader`]: the object into the kernel, maps adopted; [`maps`]: typed handles.
 //! - [`apply`]: maps to an image of the plan, and map writes to maps ([`tables`], [`batch`]: many entries at a time).
 //! - [`mode`]: which way of attaching an interface gets; [`attach`]: the links; [`pins`]: where they outlive the daemon;
-//!   [`left`]: what is translated by them.
+//!   [`left`]: what is translated by them; [`bound`]: those about this host's own ports.
 //! - [`flows`]: the tables walked; [`halves`]: which entries are one flow; [`expiry`] and [`sweep`]: what
 //!   is over, and its removal; [`mappings`] and [`release`]: the same of mappings; [`reserve`]: ports they never get.
 //! - [`census`]: how many flows there are; [`loads`]: the programs are told; [`counters`]: what they counted.
@@ -11,6 +11,7 @@
 mod apply;
 pub mod attach;
 mod batch;
+pub mod bound;
 pub mod census;
 mod counters;
 mod error;

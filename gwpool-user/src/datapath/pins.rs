@@ -1,6 +1,7 @@
 //! Where programs outlive the daemon: `PIN_DIR/v<CONTRACT_VERSION>/{maps,links}` on a bpf file system.
 //!
-//! A map is pinned under its name, a link under `INDEX-PLACE` of its interface (bpffs takes no dots in names).
+//! A map is pinned under its name, a link under `INDEX-PLACE` of its interface (bpffs takes no dots in names); index 0
+//! is none.
 
 use super::error::Error;
 use gwpool_common::CONTRACT_VERSION;
@@ -27,11 +28,28 @@ pub enum Place {
     Ingress,
     /// TC egress.
     Egress,
+    /// On no interface: bind(2).
+    Bind,
+    /// The same: a socket is closed.
+    Close,
+    /// Beside `Bind`, until it takes its place.
+    NextBind,
+    /// Beside `Close`.
+    NextClose,
 }
 
 impl Place {
     /// All of them.
-    pub const ALL: [Place; 4] = [Place::Native, Place::Generic, Place::Ingress, Place::Egress];
+    pub const ALL: [Place; 8] = [
+        Place::Native,
+        Place::Generic,
+        Place::Ingress,
+        Place::Egress,
+        Place::Bind,
+        Place::Close,
+        Place::NextBind,
+        Place::NextClose,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -39,6 +57,10 @@ impl Place {
             Place::Generic => "generic",
             Place::Ingress => "ingress",
             Place::Egress => "egress",
+            Place::Bind => "bind",
+            Place::Close => "close",
+            Place::NextBind => "nextbind",
+            Place::NextClose => "nextclose",
         }
     }
 }

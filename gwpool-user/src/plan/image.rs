@@ -211,6 +211,7 @@ impl Limits {
             // Two entries a mapping. No map is empty.
             "MAPPINGS" => Some(self.mappings.saturating_mul(2).max(1)),
             "PERMISSIONS" => Some(self.permissions.max(1)),
+            "BOUND" | "BINDERS" if !self.translates() => Some(1),
             "SUBSCRIBERS" => Some(self.subscribers.max(1)),
             _ => None,
         }

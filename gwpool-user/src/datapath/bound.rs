@@ -1,0 +1,83 @@
+//! The programs that hear of bind(2) and close(2), on the root of the cgroups: so that a port of this host is not given
+//! out from the moment a socket has bound it, before it listens or speaks.
+//!
+//! Every process of the machine is under that root; the programs keep to this network namespace. Their links are pinned
+//! like the others. The kernel cannot replace the program of such a link from here: the new one is put beside the old
+//! one, which then goes; a socket that both see counts once.
+
+use super::error::Error;
+use super::loader::Datapath;
+use super::pins::{Pins, Place};
+use aya::programs::links::FdLink;
+use aya::programs::{CgroupAttachMode, CgroupSock, ProgramError};
+use std::fs::{self, File};
+use std::io;
+use std::path::PathBuf;
+
+/// Stands for an interface's index among the pinned links: these are on none.
+pub const NO_INTERFACE: u32 = 0;
+
+impl Datapath {
+    /// Puts both programs on, or takes them off where this host does not translate.
+    pub fn hear_of_ports(&mut self, pins: &Pins, translates: bool) -> Result<(), Error> {
+        let programs = [
+            (Place::Close, Place::NextClose, "gwpool_closed"),
+            (Place::Bind, Place::NextBind, "gwpool_bound"),
+        ];
+        for (place, next, name) in programs {
+            let (path, beside) = (
+                pins.link(NO_INTERFACE, place),
+                pins.link(NO_INTERFACE, next),
+            );
+            // Left by a daemon that was killed in between.
+            Pins::remove(&beside)?;
+            if !translates {
+                Pins::remove(&path)?;
+                continue;
+            }
+            let link = self.hear(name)?;
+            let pinned = |source: io::Error| Error::Pin {
+                path: path.clone(),
+                what: "cannot pin the link",
+                source,
+            };
+            link.pin(&beside)
+                .map_err(|error| pinned(io::Error::other(error)))?;
+            fs::rename(&beside, &path).map_err(pinned)?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, name: &'static str) -> Result<FdLink, Error> {
+        let root = root().map_err(Error::Cgroup)?;
+        let failed = |source| Error::Program {
+            name: name.to_owned(),
+            what: "cannot put it on the root of the cgroups",
+            source,
+        };
+        let program: &mut CgroupSock = self.sockets(name)?;
+        let id = program
+            .attach(&root, CgroupAttachMode::AllowMultiple)
+            .map_err(failed)?;
+        let link = program.take_link(id).map_err(failed)?;
+        link.try_into()
+            .map_err(|error| failed(ProgramError::IOError(io::Error::other(error))))
+    }
+}
+
+/// The root of the second version's hierarchy, wherever it is mounted.
+fn root() -> io::Result<File> {
+    let mounts = fs::read_to_string("/proc/self/mounts")?;
+    let found = mounts.lines().find_map(|line| {
+        let mut words = line.split(' ');
+        let (_, path, kind) = (words.next()?, words.next()?, words.next()?);
+        (kind == "cgroup2").then(|| PathBuf::from(path))
+    });
+    let missing = || {
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            "wanted a mounted cgroup2, found none in /proc/self/mounts",
+        )
+    };
+    File::open(found.ok_or_else(missing)?)
+}
