@@ -36,22 +36,28 @@ pub fn admit<F: Family, W: World<F>>(
         }
     }
     if key.protocol == TCP {
-        share::<F, W>(world, &key.source)?;
+        share::<F, W>(world, &key.source, false)?;
     }
     Ok(())
 }
 
-/// Asks whether the client may hold one more established flow.
+/// Asks whether the client may hold one more established flow. `inside`: it is an inside host, whose mappings are
+/// counted instead of how fast it opens flows.
 ///
 /// # Errors
 /// [`Reason::OverShare`], [`Reason::OverRate`].
 #[inline(always)]
-pub fn share<F: Family, W: World<F>>(world: &W, client: &F::Address) -> Result<(), Reason> {
+pub fn share<F: Family, W: World<F>>(
+    world: &W,
+    client: &F::Address,
+    inside: bool,
+) -> Result<(), Reason> {
     let (source, settings) = (world.source(client), world.settings());
     if source.flows() >= settings.flows_per_source {
         return Err(Reason::OverShare);
     }
-    if source.tick == world.now() as u32 && source.fresh >= settings.new_flows_per_source {
+    if !inside && source.tick == world.now() as u32 && source.fresh >= settings.new_flows_per_source
+    {
         return Err(Reason::OverRate);
     }
     Ok(())
@@ -60,7 +66,12 @@ pub fn share<F: Family, W: World<F>>(world: &W, client: &F::Address) -> Result<(
 /// Asks whether UDP may hold one more: a packet after an answer proves less than a handshake, so UDP has a share of
 /// the tier, and what does not fit in stays embryonic.
 #[inline(always)]
-pub fn datagrams<F: Family, W: World<F>>(world: &W, protocol: u8, client: &F::Address) -> bool {
+pub fn datagrams<F: Family, W: World<F>>(
+    world: &W,
+    protocol: u8,
+    client: &F::Address,
+    inside: bool,
+) -> bool {
     world.share(protocol).flows() < world.settings().udp_flows as u64
-        && share::<F, W>(world, client).is_ok()
+        && share::<F, W>(world, client, inside).is_ok()
 }

@@ -4,6 +4,7 @@
 
 use crate::admission;
 use crate::family::Family;
+use crate::lifetime;
 use crate::packet::Packet;
 use crate::pair::mate;
 use crate::parse::{Parsed, TCP, TcpHeader, tcp};
@@ -64,13 +65,14 @@ pub fn promote<F: Family, W: World<F>>(
     other: &Flow<F::Address>,
 ) -> Result<bool, Reason> {
     let (protocol, client) = (parsed.key.protocol, parsed.key.source);
+    let inside = lifetime::is_nat::<F, W>(world, flow);
     let stored = if protocol != TCP {
-        if !admission::datagrams::<F, W>(world, protocol, &client) {
+        if !admission::datagrams::<F, W>(world, protocol, &client, inside) {
             return Ok(false);
         }
         store::<F, W>(world, parsed, flow, other)
     } else {
-        match admission::share::<F, W>(world, &client) {
+        match admission::share::<F, W>(world, &client, inside) {
             Ok(()) => store::<F, W>(world, parsed, flow, other),
             refusal => refusal,
         }

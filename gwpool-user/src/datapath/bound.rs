@@ -10,9 +10,9 @@ use super::loader::Datapath;
 use super::pins::{Pins, Place};
 use aya::programs::links::FdLink;
 use aya::programs::{CgroupAttachMode, CgroupSock, ProgramError};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs::{self, File};
 use std::io;
-use std::path::PathBuf;
 
 /// Stands for an interface's index among the pinned links: these are on none.
 pub const NO_INTERFACE: u32 = 0;
@@ -35,7 +35,7 @@ impl Datapath {
                 Pins::remove(&path)?;
                 continue;
             }
-            let link = self.hear(name)?;
+            let link = self.hear(pins, name)?;
             let pinned = |source: io::Error| Error::Pin {
                 path: path.clone(),
                 what: "cannot pin the link",
@@ -48,16 +48,17 @@ impl Datapath {
         Ok(())
     }
 
-    fn hear(&mut self, name: &'static str) -> Result<FdLink, Error> {
-        let root = root().map_err(Error::Cgroup)?;
+    fn hear(&mut self, pins: &Pins, name: &'static str) -> Result<FdLink, Error> {
+        let root = root(pins).map_err(Error::Cgroup)?;
         let failed = |source| Error::Program {
             name: name.to_owned(),
             what: "cannot put it on the root of the cgroups",
             source,
         };
         let program: &mut CgroupSock = self.sockets(name)?;
+        // No flags: a link lets others stand beside it anyway, and the kernel refuses to be told so.
         let id = program
-            .attach(&root, CgroupAttachMode::AllowMultiple)
+            .attach(&root, CgroupAttachMode::Single)
             .map_err(failed)?;
         let link = program.take_link(id).map_err(failed)?;
         link.try_into()
@@ -65,19 +66,21 @@ impl Datapath {
     }
 }
 
-/// The root of the second version's hierarchy, wherever it is mounted.
-fn root() -> io::Result<File> {
-    let mounts = fs::read_to_string("/proc/self/mounts")?;
-    let found = mounts.lines().find_map(|line| {
-        let mut words = line.split(' ');
-        let (_, path, kind) = (words.next()?, words.next()?, words.next()?);
-        (kind == "cgroup2").then(|| PathBuf::from(path))
-    });
-    let missing = || {
-        io::Error::new(
-            io::ErrorKind::NotFound,
-            "wanted a mounted cgroup2, found none in /proc/self/mounts",
-        )
-    };
-    File::open(found.ok_or_else(missing)?)
+/// The root of the second version's hierarchy: mounted for a moment where nobody else looks, because the one that the
+/// system has may not be seen from here (`ip netns exec` gives a /sys of its own).
+fn root(pins: &Pins) -> io::Result<File> {
+    let place = pins
+        .link(NO_INTERFACE, Place::Bind)
+        .with_file_name("cgroup");
+    match fs::create_dir(&place) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => made?,
+    }
+    let none: Option<&str> = None;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("cgroup2"), &place, Some("cgroup2"), flags, none)?;
+    let root = File::open(&place);
+    umount2(&place, MntFlags::MNT_DETACH)?;
+    fs::remove_dir(&place)?;
+    root
 }
