@@ -10,12 +10,12 @@ fn the_last_port_of_an_address_is_found() {
     let mut address = Address::new().expect("the programs load");
     let mut given = BTreeSet::new();
     for number in 0..PORTS {
-        let port = address.next().expect("a packet");
+        let port = address.one_more().expect("a packet");
         let port = port.unwrap_or_else(|| panic!("no port for socket {number} of {PORTS}"));
         assert!(port >= 1_024, "{port} is of another class");
         assert!(given.insert(port), "{port} is given out twice");
     }
     // The route of this world listens on port 80, which is of the other class.
     assert_eq!(given.len(), PORTS as usize);
-    assert_eq!(address.next().expect("a packet"), None);
+    assert_eq!(address.one_more().expect("a packet"), None);
 }

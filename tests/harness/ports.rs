@@ -62,7 +62,7 @@ impl Address {
     }
 
     /// The outside port that the next socket gets; `None`: there is none left.
-    pub fn next(&mut self) -> Result<Option<u16>> {
+    pub fn one_more(&mut self) -> Result<Option<u16>> {
         let frame = self.frame()?;
         let (action, bytes) = self.kernel.run(Hook::Xdp, BOX_NETWORK, &frame)?;
         if action != Action::Send {
@@ -91,7 +91,11 @@ impl Figures {
             let mut address = Address::new()?;
             for (fill, medians, tails) in &mut figures {
                 while address.asked < *fill {
-                    ensure!(address.next()?.is_some(), "no port at {}", address.asked);
+                    ensure!(
+                        address.one_more()?.is_some(),
+                        "no port at {}",
+                        address.asked
+                    );
                 }
                 let mut took = (0..SAMPLES)
                     .map(|_| address.timed())
