@@ -2,6 +2,8 @@
 //!
 //! 0 done, 1 failed while running, 2 the input is wrong. What was asked for goes to stdout, everything else to stderr.
 
+mod flows;
+
 use crate::config::{self, Loaded, Sources};
 use crate::daemon::{self, Places};
 use crate::datapath::pins::Pins;
@@ -96,6 +98,8 @@ enum Verb {
         /// Only this route
         route: Option<String>,
     },
+    /// List flows and mappings, one a line, as conntrack does
+    Flows(flows::FlowArgs),
     /// Read the inputs of `run` again and go over to what they say now; live flows stay
     Reload {
         /// For programs to read
@@ -178,6 +182,7 @@ pub fn main() -> ExitCode {
             }
         }
         Verb::Stats { json, route } => stats(&places, json, route.as_deref()),
+        Verb::Flows(args) => flows::show(&places, &args),
         Verb::Reload { json } => reload(&places, json),
         Verb::Route { switch, route } => {
             let on = matches!(switch, Switch::On);

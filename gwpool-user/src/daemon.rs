@@ -5,6 +5,7 @@
 mod answer;
 mod changes;
 mod instance;
+mod listing;
 mod reload;
 mod selection;
 mod translation;

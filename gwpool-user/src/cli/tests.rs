@@ -52,6 +52,19 @@ fn the_global_options_stand_before_or_after_the_verb() {
 }
 
 #[test]
+fn flows_takes_filters_and_either_follows_or_deletes() {
+    let verb = parsed("flows --json --limit 5 route=web nat").unwrap();
+    let Verb::Flows(args) = verb else {
+        panic!("{verb:?}");
+    };
+    let expected = json!({
+        "verb": "flows", "filter": ["route=web", "nat"], "limit": 5, "follow": false, "delete": false,
+    });
+    assert_eq!((args.json, args.request()), (true, expected));
+    assert!(parsed("flows --follow --delete nat").is_err());
+}
+
+#[test]
 fn what_does_not_work_yet_is_not_offered() {
     for line in [
         "reload --try 5",

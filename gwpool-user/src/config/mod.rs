@@ -14,7 +14,7 @@ mod inventory;
 mod limits;
 mod membership;
 mod nat;
-mod nearest;
+pub mod nearest;
 mod ports;
 mod ranges;
 mod report;

@@ -5,7 +5,7 @@
 use super::instance::{Instance, chain};
 use crate::datapath::census::NAT;
 use crate::datapath::mode::Mode;
-use crate::stats::driver::{self, Request};
+use crate::stats::driver::{self, Answer, Request};
 use crate::stats::snapshot::{self, Snapshot};
 use anyhow::{Result, anyhow, bail};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 /// The verbs that change nothing.
-const READS: [&str; 1] = ["stats"];
+const READS: [&str; 2] = ["stats", "flows"];
 
 /// The input is wrong: nothing was changed, and the command exits with 2.
 #[derive(Debug, thiserror::Error)]
@@ -36,19 +36,24 @@ pub(super) struct Asker {
     /// Who it is, in words.
     pub(super) name: String,
     /// A signal expects no answer.
-    pub(super) answer: Option<oneshot::Sender<Value>>,
+    pub(super) answer: Option<oneshot::Sender<Answer>>,
 }
 
 impl Instance {
     pub(super) async fn answer(&mut self, request: Request) -> Next {
         let Request { body, uid, answer } = request;
         let verb = body["verb"].as_str().unwrap_or_default();
-        if let Err(error) = permitted(verb, uid) {
+        if let Err(error) = permitted(verb, &body, uid) {
             warn!("uid {uid}: {error:#}");
-            let _ = answer.send(refused(&error));
+            let _ = answer.send(refused(&error).into());
             return Next::Done;
         }
         let (done, next) = match verb {
+            "flows" => {
+                let listed = self.list_flows(&body, uid).map(Answer::Many);
+                let _ = answer.send(listed.unwrap_or_else(|error| refused(&error).into()));
+                return Next::Done;
+            }
             "stats" => (self.snapshot().await, Next::Done),
             "stop" => (Ok(json!({ "stopping": true })), Next::Stop),
             "reload" => {
@@ -71,7 +76,7 @@ impl Instance {
             }
         }
         // A client that has left wants no answer.
-        let _ = answer.send(done.unwrap_or_else(|error| refused(&error)));
+        let _ = answer.send(done.unwrap_or_else(|error| refused(&error)).into());
         next
     }
 
@@ -104,9 +109,11 @@ impl Instance {
 }
 
 /// The socket's mode says who may ask at all; who may change something is said by the kernel, too.
-fn permitted(verb: &str, uid: u32) -> Result<()> {
-    if uid != 0 && !READS.contains(&verb) {
-        bail!("{verb} is for root (uid 0), and this is uid {uid}");
+fn permitted(verb: &str, body: &Value, uid: u32) -> Result<()> {
+    let deletes = body["delete"] == true;
+    if uid != 0 && (deletes || !READS.contains(&verb)) {
+        let what = if deletes { " --delete" } else { "" };
+        bail!("{verb}{what} is for root (uid 0), and this is uid {uid}");
     }
     Ok(())
 }

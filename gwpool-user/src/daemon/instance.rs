@@ -8,6 +8,7 @@ use crate::datapath::pins::{Pins, Place};
 use crate::datapath::reserve::Reserved;
 use crate::datapath::sweep::{self, Sweep};
 use crate::datapath::{self, Datapath, OBJECT, attach};
+use crate::flows::driver::Desk;
 use crate::fragments::driver as fragments;
 use crate::host::driver::Driver;
 use crate::host::{self, Host};
@@ -32,6 +33,7 @@ pub(super) struct Instance {
     pub(super) started: Instant,
     pub(super) fragments: fragments::Handle,
     pub(super) reserved: Reserved,
+    pub(super) desk: Desk,
 }
 
 impl Instance {
@@ -71,6 +73,7 @@ impl Instance {
             started: Instant::now(),
             fragments,
             reserved: Reserved::default(),
+            desk: Desk::default(),
         };
         instance.warn_unless(&[]);
         instance.lay_and_attach()?;

@@ -147,7 +147,7 @@ impl Reloads {
         };
         for asker in askers.into_iter().filter_map(|asker| asker.answer) {
             // A client that has left wants no answer.
-            let _ = asker.send(answer.clone());
+            let _ = asker.send(answer.clone().into());
         }
         let _ = sd_notify::notify(&[NotifyState::Ready]);
         self.begin();

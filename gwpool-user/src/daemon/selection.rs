@@ -3,10 +3,8 @@
 #![forbid(unsafe_code)]
 
 use super::answer::Wrong;
+use crate::plan::pattern::{listed, matches};
 use crate::plan::{Backend, Plan, Route};
-
-/// Names that a sentence lists before it only counts.
-const LISTED: usize = 24;
 
 /// A backend, and its place in its route's pool.
 pub(super) struct Chosen<'a> {
@@ -68,49 +66,8 @@ pub(super) fn backends<'a>(plan: &'a Plan, pattern: &str) -> Result<Vec<Chosen<'
     Ok(chosen)
 }
 
-/// The first of these names, and how many more there are.
-pub(super) fn listed(names: impl Iterator<Item = String>) -> String {
-    let names: Vec<String> = names.collect();
-    let shown = names[..names.len().min(LISTED)].join(", ");
-    match names.len().saturating_sub(LISTED) {
-        _ if names.is_empty() => "none".to_owned(),
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
 fn full_name(route: &Route, backend: &Backend) -> String {
     format!("{}/{}", route.name, backend.name)
-}
-
-/// Whether the whole name is what the pattern says.
-fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), name.chars().collect());
-    let (mut at, mut seen) = (0, 0);
-    // The last star, and how much of the name it has taken: where to go on when something after it does not fit.
-    let mut star: Option<(usize, usize)> = None;
-    while seen < name.len() {
-        match pattern.get(at) {
-            Some('*') => {
-                star = Some((at, seen));
-                at += 1;
-            }
-            Some(wanted) if *wanted == '?' || *wanted == name[seen] => {
-                at += 1;
-                seen += 1;
-            }
-            _ => {
-                let Some((place, taken)) = star else {
-                    return false;
-                };
-                star = Some((place, taken + 1));
-                at = place + 1;
-                seen = taken + 1;
-            }
-        }
-    }
-    pattern[at..].iter().all(|rest| *rest == '*')
 }
 
 #[cfg(test)]

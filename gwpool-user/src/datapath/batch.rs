@@ -1,4 +1,5 @@
-//! Many entries of a map in one system call, read or written: aya has no such call, so this is `bpf(2)` itself.
+//! Many entries of a map in one system call, read or written: aya has no such call, so this is `bpf(2)` itself. And
+//! one, where many were read by the same handle.
 //!
 //! Five to seven times faster than one call an entry. Entries that come or go during a walk may be missed or seen
 //! twice. The only unsafe code of the daemon.
@@ -48,6 +49,21 @@ impl<K: Pod + Default, V: Pod + Default> Table<K, V> {
             fd: map.fd().as_fd().try_clone_to_owned()?,
             entry: PhantomData,
         })
+    }
+
+    /// One entry.
+    pub fn get(&self, key: &K) -> io::Result<Option<V>> {
+        let mut value = V::default();
+        // SAFETY: a union of plain integers; the kernel wants what is not used to be zero.
+        let mut attr: bpf_attr = unsafe { zeroed() };
+        attr.__bindgen_anon_2.map_fd = self.fd.as_raw_fd() as u32;
+        attr.__bindgen_anon_2.key = std::ptr::from_ref(key) as u64;
+        attr.__bindgen_anon_2.__bindgen_anon_1.value = &raw mut value as u64;
+        match call(bpf_cmd::BPF_MAP_LOOKUP_ELEM, &mut attr) {
+            Ok(()) => Ok(Some(value)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// From the first bucket, or index.
@@ -101,7 +117,7 @@ impl<K: Pod + Default, V: Pod + Default> Walk<'_, K, V> {
 }
 
 fn call(command: bpf_cmd, attr: &mut bpf_attr) -> io::Result<()> {
-    // SAFETY: `attr` names live buffers of `count` keys and values of the map's own sizes, see `Table::of`.
+    // SAFETY: `attr` names live buffers, of one or of `count` keys and values of the map's own sizes, see `Table::of`.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,

@@ -18,13 +18,16 @@ use gwpool_ebpf::pool;
 /// Both tiers, and what is swept and counted with them.
 #[derive(Debug)]
 pub struct Flows {
-    established: Named<FlowKey<V4>, Flow<V4>>,
-    embryonic: Named<FlowKey<V4>, Embryo<V4>>,
+    /// The tier that nothing evicts.
+    pub established: Named<FlowKey<V4>, Flow<V4>>,
+    /// The tier that evicts.
+    pub embryonic: Named<FlowKey<V4>, Embryo<V4>>,
     pub(super) next_hops: Named<u32, NextHop>,
     pub(super) loads: Named<u32, Load>,
     pub(super) sources: Named<V4, Source>,
     fragments: Named<Fragmented<V4>, First>,
-    pub(super) mappings: Named<End<V4>, Mapping<V4>>,
+    /// Two entries a mapping.
+    pub mappings: Named<End<V4>, Mapping<V4>>,
     pub(super) ports: Named<u32, u64>,
     pub(super) permissions: Named<Permission<V4>, u32>,
     pub(super) subscribers: Named<V4, Source>,

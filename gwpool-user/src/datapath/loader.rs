@@ -17,6 +17,7 @@ use aya::{Ebpf, EbpfLoader};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The object that `cargo xtask build` puts inside; empty in a build without it.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gwpool.o"));
@@ -39,7 +40,7 @@ pub struct Datapath {
     /// The maps.
     pub maps: Maps,
     /// The flow tables, for sweeps and counts.
-    pub flows: Flows,
+    pub flows: Arc<Flows>,
     pub(super) tables: Tables,
 }
 
@@ -100,7 +101,7 @@ impl Datapath {
         let maps = Maps::take(&mut ebpf)?;
         Ok(Datapath {
             ebpf,
-            flows: Flows::of(&maps)?,
+            flows: Arc::new(Flows::of(&maps)?),
             tables: Tables::of(&maps)?,
             maps,
         })

@@ -7,6 +7,7 @@
 
 use super::error::Error;
 use super::expiry::Timers;
+use super::flows::Flows;
 use super::loader::Datapath;
 use super::mappings::{Entries, Suspects, Tally, corrections, other, words};
 use crate::plan::Plan;
@@ -119,7 +120,7 @@ impl Release {
                 freed.insert(*end);
             }
         }
-        withdraw(datapath, &freed).await?;
+        withdraw(&datapath.flows, &freed).await?;
         if nat.flags & Nat::<V4>::LOGS != 0 {
             let inside = entries
                 .iter()
@@ -158,7 +159,7 @@ fn remove(datapath: &mut Datapath, end: &End<V4>, found: &Mapping<V4>) -> Result
 }
 
 /// The permissions of outside ends that are nobody's any more: whoever has the port next has asked nobody yet.
-async fn withdraw(datapath: &Datapath, freed: &HashSet<End<V4>>) -> Result<(), Error> {
+pub async fn withdraw(flows: &Flows, freed: &HashSet<End<V4>>) -> Result<(), Error> {
     if freed.is_empty() {
         return Ok(());
     }
@@ -174,11 +175,8 @@ async fn withdraw(datapath: &Datapath, freed: &HashSet<End<V4>>) -> Result<(), E
             over.push(*permission);
         }
     };
-    datapath.flows.permissions.each(see).await?;
-    let gone = datapath
-        .flows
-        .permissions
-        .write(&over, |key| Some((*key, None)));
+    flows.permissions.each(see).await?;
+    let gone = flows.permissions.write(&over, |key| Some((*key, None)));
     gone.map(drop)
 }
 

@@ -26,6 +26,13 @@ pub struct Named<K, V> {
     table: Table<K, V>,
 }
 
+/// A walk through a table, slice by slice, whose taker may do other work between two of them.
+#[derive(Debug)]
+pub struct Slices<'a, K, V> {
+    of: &'a Named<K, V>,
+    walk: Walk<'a, K, V>,
+}
+
 /// The maps of configuration.
 #[derive(Debug)]
 pub struct Tables {
@@ -102,6 +109,22 @@ impl<K: Pod + Default, V: Pod + Default> Named<K, V> {
         Ok(all)
     }
 
+    /// One entry.
+    pub fn get(&self, key: &K) -> Result<Option<V>, Error> {
+        self.table.get(key).map_err(|source| Error::Batch {
+            map: self.name,
+            source,
+        })
+    }
+
+    /// Every entry, slice by slice.
+    pub fn slices(&self) -> Slices<'_, K, V> {
+        Slices {
+            of: self,
+            walk: self.table.walk(),
+        }
+    }
+
     /// Shows every entry, slice by slice: no walk holds a thread for long.
     pub async fn each(&self, mut see: impl FnMut(&K, &V)) -> Result<(), Error> {
         let mut walk = self.table.walk();
@@ -151,6 +174,13 @@ impl<K: Pod + Default, V: Pod + Default> Named<K, V> {
             what,
             source: MapError::IoError(error),
         }
+    }
+}
+
+impl<K: Pod + Default, V: Pod + Default> Slices<'_, K, V> {
+    /// The next ones; `None` at the end.
+    pub fn next_slice(&mut self) -> Result<Option<Slice<'_, K, V>>, Error> {
+        self.of.slice(&mut self.walk)
     }
 }
 

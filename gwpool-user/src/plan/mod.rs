@@ -6,6 +6,7 @@
 //!   [`translation`]: the same for what is translated; [`register`]: whose ids are whose; [`runs`]: the backends' order, from [`turns`] or by [`rendezvous`]; [`slots`]:
 //!   where those stand; [`ids`]: maps by id; [`hand`]: what people have set).
 //! - [`diff`]: what runs now and what should run, to an ordered list of map writes ([`changes`]: that order); pure.
+//! - [`pattern`]: names as people ask for them.
 //! - [`neighbours`]: whom the kernel should always know the way to; [`warnings`]: what will not go well on this host.
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ mod ids;
 pub mod image;
 mod nat;
 pub mod neighbours;
+pub mod pattern;
 #[expect(
     clippy::module_inception,
     reason = "the folder's first noun is the plan itself"

@@ -1,4 +1,4 @@
-//! The daemon's socket: a line of JSON in, a line of JSON out, as often as the client likes.
+//! The daemon's socket: a line of JSON in, a line of JSON out, or many, as often as the client likes.
 //!
 //! Requests are read here, bounded in length, time and number, and handed to the daemon one by one, with the user who
 //! asks; a client that is slow to ask or to read delays nobody but itself.
@@ -12,7 +12,9 @@ use std::os::unix::net::UnixStream as Client;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{
+    AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _,
+};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
@@ -25,6 +27,8 @@ const CLIENTS: usize = 32;
 const GROUP: &str = "gwpool";
 /// For a client to ask, and to take its answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// For a client to take a part of many lines: there may be a person behind it, who reads them page by page.
+const LONG_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What goes wrong at the socket.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +81,22 @@ pub struct Request {
     /// Whose process asks, by the kernel's word.
     pub uid: u32,
     /// Where the answer goes; the client may have left.
-    pub answer: oneshot::Sender<Value>,
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// What a client gets.
+#[derive(Debug)]
+pub enum Answer {
+    /// One line.
+    One(Value),
+    /// Lines, some at a time, as long as they come and the client stays.
+    Many(mpsc::Receiver<String>),
+}
+
+impl From<Value> for Answer {
+    fn from(value: Value) -> Self {
+        Answer::One(value)
+    }
 }
 
 /// Takes the place at the socket; a file that a killed daemon left is replaced.
@@ -147,21 +166,49 @@ async fn converse(client: UnixStream, requests: &mpsc::Sender<Request>) -> io::R
         let complete = line.last() == Some(&b'\n');
         let answer = match serde_json::from_slice(&line) {
             Ok(body) if complete => ask_daemon(body, uid, requests).await,
-            Ok(_) => refusal("the request does not end with a newline"),
-            Err(error) => refusal(&format!("the request is not JSON: {error}")),
+            Ok(_) => refusal("the request does not end with a newline").into(),
+            Err(error) => refusal(&format!("the request is not JSON: {error}")).into(),
         };
-        let mut text = answer.to_string();
-        text.push('\n');
-        timeout(PATIENCE, writer.write_all(text.as_bytes())).await??;
+        match answer {
+            Answer::One(answer) => {
+                let text = format!("{answer}\n");
+                timeout(PATIENCE, writer.write_all(text.as_bytes())).await??;
+            }
+            Answer::Many(parts) => pass_on(parts, &mut reader, &mut writer).await?,
+        }
         if !complete {
             return Ok(());
         }
     }
 }
 
-async fn ask_daemon(body: Value, uid: u32, requests: &mpsc::Sender<Request>) -> Value {
+/// Passes parts on until there are no more; an error once the client has left, so that nobody goes on for it.
+async fn pass_on(
+    mut parts: mpsc::Receiver<String>,
+    reader: &mut (impl AsyncBufRead + Unpin),
+    writer: &mut (impl AsyncWrite + Unpin),
+) -> io::Result<()> {
+    // What it asks next waits.
+    let mut asks = false;
+    loop {
+        tokio::select! {
+            part = parts.recv() => match part {
+                Some(part) => timeout(LONG_PATIENCE, writer.write_all(part.as_bytes())).await??,
+                None => return Ok(()),
+            },
+            more = reader.fill_buf(), if !asks => {
+                if more?.is_empty() {
+                    return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                asks = true;
+            }
+        }
+    }
+}
+
+async fn ask_daemon(body: Value, uid: u32, requests: &mpsc::Sender<Request>) -> Answer {
     let (answer, answered) = oneshot::channel();
-    let gone = || refusal("the daemon is stopping");
+    let gone = || Answer::from(refusal("the daemon is stopping"));
     if requests.send(Request { body, uid, answer }).await.is_err() {
         return gone();
     }
@@ -194,6 +241,39 @@ pub fn ask(runtime_dir: &Path, request: &Value) -> Result<Value, Error> {
         .read_line(&mut answer)
         .map_err(failed("no answer"))?;
     understood(&path, &answer)
+}
+
+/// Asks a running daemon for lines, and shows them one by one, but not what it refuses; false ends it.
+pub fn ask_many(
+    runtime_dir: &Path,
+    request: &Value,
+    mut see: impl FnMut(&str) -> io::Result<bool>,
+) -> Result<(), Error> {
+    let path = socket(runtime_dir);
+    let failed = |what| {
+        let path = path.clone();
+        move |source| Error::Socket { path, what, source }
+    };
+    let mut client = connect(&path)?;
+    client
+        .write_all(format!("{request}\n").as_bytes())
+        .map_err(failed("cannot ask"))?;
+    let mut client = BufReader::new(client);
+    let mut line = String::new();
+    loop {
+        line.clear();
+        let read = client.read_line(&mut line);
+        if read.map_err(failed("cannot read on"))? == 0 {
+            let source = io::ErrorKind::UnexpectedEof.into();
+            return Err(failed("the daemon broke off")(source));
+        }
+        if line.starts_with("{\"error\"") {
+            understood(&path, &line)?;
+        }
+        if !see(line.trim_end()).map_err(failed("cannot pass on what was read"))? {
+            return Ok(());
+        }
+    }
 }
 
 fn understood(path: &Path, line: &str) -> Result<Value, Error> {

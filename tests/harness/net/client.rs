@@ -147,6 +147,11 @@ async fn open(host: SocketAddrV4) -> Result<Connection> {
 }
 
 impl Kept {
+    /// Where the client's socket is.
+    pub fn local_address(&self) -> SocketAddr {
+        self.connection.local
+    }
+
     /// A request on the connection.
     pub fn get(&mut self, path: &str) -> Result<Answer> {
         let answer = async { tokio::time::timeout(LIMIT, self.connection.get(path)).await };

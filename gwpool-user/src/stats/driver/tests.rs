@@ -25,7 +25,7 @@ async fn echo(listener: UnixListener) {
     while let Some(request) = requests.recv().await {
         let _ = request
             .answer
-            .send(json!({ "asked": request.body, "uid": request.uid }));
+            .send(json!({ "asked": request.body, "uid": request.uid }).into());
     }
 }
 
@@ -79,7 +79,7 @@ async fn a_no_says_whether_the_input_is_to_blame() {
     tokio::spawn(serve(listener, sender));
     tokio::spawn(async move {
         for answer in [wrong("what is x"), refusal("no room")] {
-            let _ = requests.recv().await.unwrap().answer.send(answer);
+            let _ = requests.recv().await.unwrap().answer.send(answer.into());
         }
     });
     let answers = [(); 2].map(|()| ask_in_thread(folder.0.clone(), json!({"verb": "x"})));
@@ -123,4 +123,48 @@ fn the_socket_is_for_its_group() {
         .permissions()
         .mode();
     assert_eq!(mode & 0o777, 0o660);
+}
+
+/// Serves a request with lines of which the test has the other end.
+async fn lines(listener: UnixListener) -> mpsc::Sender<String> {
+    let (sender, mut requests) = mpsc::channel::<Request>(1);
+    tokio::spawn(serve(listener, sender));
+    let (lines, parts) = mpsc::channel(1);
+    let request = requests.recv().await.unwrap();
+    request.answer.send(Answer::Many(parts)).unwrap();
+    lines
+}
+
+#[tokio::test]
+async fn many_lines_come_as_they_are_said_until_the_reader_has_enough() {
+    let folder = Folder::new("many");
+    let listener = listen(&folder.0).unwrap();
+    let path = folder.0.clone();
+    let reader = tokio::task::spawn_blocking(move || {
+        let mut seen = Vec::new();
+        let ended = ask_many(&path, &json!({}), |line| {
+            seen.push(line.to_owned());
+            Ok(seen.len() < 3)
+        });
+        ended.map(|()| seen)
+    });
+    let lines = lines(listener).await;
+    for part in ["1\n2\n", "3\n"] {
+        lines.send(part.to_owned()).await.unwrap();
+    }
+    assert_eq!(reader.await.unwrap().unwrap(), ["1", "2", "3"]);
+    // Whoever walks for it is told that it has left.
+    lines.closed().await;
+}
+
+#[tokio::test]
+async fn an_error_among_many_lines_is_one() {
+    let folder = Folder::new("broken");
+    let listener = listen(&folder.0).unwrap();
+    let path = folder.0.clone();
+    let reader = tokio::task::spawn_blocking(move || ask_many(&path, &json!({}), |_| Ok(true)));
+    let lines = lines(listener).await;
+    let text = format!("{{}}\n{}\n", refusal("no more"));
+    lines.send(text).await.unwrap();
+    assert!(matches!(reader.await.unwrap(), Err(Error::Refused(why)) if why == "no more"));
 }
