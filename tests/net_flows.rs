@@ -90,13 +90,19 @@ fn a_line_says_what_the_sockets_have(datapath: Datapath) -> Result<()> {
         "gateway-2",
         "looking changes nothing"
     );
+    Ok(())
+}
 
+fn a_datagram_that_nobody_answers_is_unreplied(datapath: Datapath) -> Result<()> {
+    let world = world(datapath)?;
+    let gateway = world.site.gateway(1);
+    let front = SocketAddrV4::new(gateway.gateway_network, DATAGRAMS);
     let socket = world
         .site
         .client
         .namespace
         .enter(|| UdpSocket::bind("0.0.0.0:0"))??;
-    socket.send_to(b"question", SocketAddrV4::new(front, DATAGRAMS))?;
+    socket.send_to(b"question", front)?;
     let unreplied = || lines(gateway, &["state=unreplied", "route=datagrams"]);
     wait_until("the datagram", LIMIT, || {
         unreplied().is_ok_and(|lines| lines.len() == 1)
@@ -263,6 +269,7 @@ fn a_reader_that_sleeps_delays_nobody() -> Result<()> {
 
 gwpool_harness::in_native_and_tc! {
     a_line_says_what_the_sockets_have
+    a_datagram_that_nobody_answers_is_unreplied
     whoever_follows_hears_of_beginnings_and_ends
     what_is_removed_is_gone_and_nothing_else
 }

@@ -12,8 +12,11 @@ use crate::flows::driver::Desk;
 use crate::fragments::driver as fragments;
 use crate::host::driver::Driver;
 use crate::host::{self, Host};
+use crate::journal::driver as journal;
 use crate::plan::{Difference, Image, Plan, diff, neighbours, warnings};
 use anyhow::Result;
+use gwpool_common::nat::Nat;
+use gwpool_common::net::V4;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Instant;
@@ -34,6 +37,9 @@ pub(super) struct Instance {
     pub(super) fragments: fragments::Handle,
     pub(super) reserved: Reserved,
     pub(super) desk: Desk,
+    journal: journal::Handle,
+    /// Mappings that the log was not told of, so far.
+    unlogged: u64,
 }
 
 impl Instance {
@@ -49,6 +55,8 @@ impl Instance {
             );
         }
         let fragments = fragments::start(&mut datapath, &pins);
+        let journal = journal::start(&mut datapath)?;
+        let unlogged = datapath.answers()?.unlogged;
         let image = datapath.installed()?;
         if image.names.is_empty() {
             info!("nothing runs yet: starting afresh");
@@ -74,6 +82,8 @@ impl Instance {
             fragments,
             reserved: Reserved::default(),
             desk: Desk::default(),
+            journal,
+            unlogged,
         };
         instance.warn_unless(&[]);
         instance.lay_and_attach()?;
@@ -250,17 +260,31 @@ impl Instance {
         }
     }
 
+    fn warn_of_unlogged(&mut self) -> Result<()> {
+        let unlogged = self.datapath.answers()?.unlogged;
+        let more = unlogged.saturating_sub(self.unlogged);
+        if more != 0 {
+            warn!("the log was not told of {more} mapping(s) in time: it finds them later");
+        }
+        self.unlogged = unlogged;
+        Ok(())
+    }
+
     async fn try_sweep(&mut self) -> Result<()> {
         let swept = self
             .sweep
             .pass(&mut self.datapath, &self.image, &self.plan)
             .await?;
-        if swept.flows + swept.next_hops != 0 {
+        let mappings = swept.mappings.over.len() as u64;
+        if swept.flows + swept.next_hops + mappings != 0 {
             debug!(
-                "swept {} flow(s), {} next hop(s)",
+                "swept {} flow(s), {} next hop(s), {mappings} mapping(s)",
                 swept.flows, swept.next_hops
             );
         }
+        let logs = self.image.nat.flags & Nat::<V4>::LOGS != 0;
+        self.journal.swept(logs, swept.mappings);
+        self.warn_of_unlogged()?;
         if !swept.idle.is_empty() {
             self.write(diff::reap(&self.image, &swept.idle))?;
         }

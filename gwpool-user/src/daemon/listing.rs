@@ -39,7 +39,7 @@ impl Instance {
             filter,
             limit: body["limit"].as_u64(),
             what,
-            who: format!("uid {uid}: flows {}", words.join(" ")),
+            who: format!("uid {uid}: flows{} {}", verb(what), words.join(" ")),
         };
         let settings = &self.image.settings;
         let idle_s = self
@@ -61,6 +61,14 @@ impl Instance {
                 bail!("flows are listed or followed by as many as may at a time: end one of them")
             }
         }
+    }
+}
+
+fn verb(what: What) -> &'static str {
+    match what {
+        What::List => "",
+        What::Follow => " --follow",
+        What::Delete => " --delete",
     }
 }
 
