@@ -2,7 +2,7 @@
 //! tables and counts. A seed that fails is printed; add it to `SEEDS`.
 
 use gwpool_harness::random::{Random, packet};
-use gwpool_harness::subject::{Hook, Subject};
+use gwpool_harness::subject::{Hook, State, Subject};
 use gwpool_harness::{bed, kernel, subject};
 
 /// A world, its host's ephemeral ports (few left: collisions and exhaustion happen), a hook and a seed.
@@ -66,8 +66,11 @@ fn compare(world: &str, ports: (u16, u16), hook: Hook, seed: u64) {
             assert_eq!(after, kernel.state().expect("the maps"), "{}", place());
         }
     }
-    let state = host.state().expect("the model's state");
-    // The run must have been to the places it is for.
+    reached(world, seed, &host.state().expect("the model's state"));
+}
+
+/// The run must have been to the places it is for.
+fn reached(world: &str, seed: u64, state: &State) {
     let translated = [
         "to_outside",
         "to_inside",

@@ -9,7 +9,8 @@
 use crate::family::Family;
 use crate::lifetime;
 use crate::pool;
-use crate::world::{Refused, Socket, Step, Task, World};
+use crate::translation::Socket;
+use crate::world::{Refused, Step, Task, World};
 use gwpool_common::flow::FlowKey;
 use gwpool_common::limits;
 use gwpool_common::nat::{End, Mapped, Mapping, Nat};

@@ -36,6 +36,7 @@ pub mod redispatch;
 pub mod rewrite;
 pub mod schedule;
 pub mod snat;
+pub mod translation;
 pub mod world;
 
 use family::{Family, Ipv4, Network, Part};

@@ -5,14 +5,13 @@
 //! second look-up.
 
 use crate::family::Family;
-use crate::mapping::Kept;
 use crate::opening::Opening;
 use crate::packet::Packet;
+use crate::translation::Translation;
 use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
-use gwpool_common::nat::{End, Mapped, Mapping, Nat, Permission};
 use gwpool_common::net::{Address, Network, NextHop, Port};
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Access, Backend, Listener, Listening, Load, Route, Source};
@@ -68,17 +67,6 @@ pub enum Side {
     Backend,
 }
 
-/// A socket of this host that a packet would reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Socket {
-    /// None.
-    None,
-    /// One that takes packets from anybody.
-    Open,
-    /// One that speaks with the packet's sender.
-    Connected,
-}
-
 /// A count goes up or down by one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -95,7 +83,7 @@ pub trait Task<W> {
 }
 
 /// What the pipeline asks.
-pub trait World<F: Family> {
+pub trait World<F: Family>: Translation<F> {
     /// A flow found in the established tier.
     type Established: Copy;
     /// A flow found in the embryonic tier.
@@ -177,36 +165,6 @@ pub trait World<F: Family> {
     /// Every port towards the backend is taken.
     fn exhaust(&mut self, backend: u32);
 
-    /// What the daemon has set of translation.
-    fn nat(&self) -> &Nat<F::Address>;
-    /// The other end of a mapping.
-    fn mapping(&self, end: &End<F::Address>) -> Option<Mapping<F::Address>>;
-    /// Inserts one end, unless it is taken.
-    fn map(&mut self, end: &End<F::Address>, mapping: &Mapping<F::Address>) -> Result<(), Refused>;
-    /// The mapping of an inside end was seen in this tick; false: there is none.
-    fn touch(&mut self, inside: &End<F::Address>, now: u16) -> bool;
-    /// Removes one end, if it is there.
-    fn unmap(&mut self, end: &End<F::Address>);
-    /// A word of `PORTS`.
-    fn word(&self, index: u32) -> u64;
-    /// Sets bits of it.
-    fn set(&mut self, index: u32, bits: u64);
-    /// The tick in which the permission was last given.
-    fn permitted(&self, permission: &Permission<F::Address>) -> Option<u16>;
-    /// Gives it in this tick.
-    fn permit(&mut self, permission: &Permission<F::Address>);
-    /// Mappings that an inside host holds.
-    fn subscriber(&self, address: &F::Address) -> u32;
-    /// One more, or less.
-    fn move_subscriber(&mut self, address: &F::Address, by: Step);
-    /// Who of this host's sockets would get a TCP or UDP packet with this key.
-    fn socket(&mut self, key: &FlowKey<F::Address>) -> Socket;
-    /// A socket of this host has bound this port.
-    fn bound(&self, end: &End<F::Address>) -> bool;
-    /// Tells the daemon's log.
-    fn log(&mut self, mapped: &Mapped<F::Address>);
-    /// Has [`crate::mapping::keep`] done after this walk.
-    fn keep(&mut self, kept: &Kept<F::Address>);
     /// A packet that is leaving was sent on by our own ingress, which has decided about it.
     fn sent_on(&self) -> bool;
 

@@ -5,7 +5,7 @@
 
 use crate::bed;
 use crate::frames::Frame;
-use crate::subject::{Hook, State, Subject, on_host};
+use crate::subject::{Action, Hook, State, Subject, on_host};
 use crate::trial::{Sent, carried, empty, send};
 use anyhow::{Context, Result, bail, ensure};
 use gwpool_common::reason::{Fate, Reason};
@@ -76,6 +76,20 @@ pub struct Expected {
     pub sent: bool,
     /// The frame is the answer to its sender.
     pub answered: bool,
+}
+
+impl Expected {
+    /// What the program does with such a packet.
+    pub fn action(&self) -> Action {
+        match self.reason {
+            None => Action::Unfinished,
+            Some(_) if self.answered => Action::Send,
+            Some(reason) if reason.fate() == Fate::Dropped => Action::Drop,
+            // An error is sent on, unless it was this host's stack that it concerns or comes from.
+            Some(_) if self.sent => Action::Send,
+            Some(_) => Action::Pass,
+        }
+    }
 }
 
 /// Every case of `tests/cases`, in the order of their names.

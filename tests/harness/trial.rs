@@ -4,7 +4,7 @@ use crate::case::Expected;
 use crate::frames::Frame;
 use crate::subject::{Action, Hook, State, Subject};
 use anyhow::{Context, Result, ensure};
-use gwpool_common::reason::{Fate, Reason};
+use gwpool_common::reason::Reason;
 use gwpool_common::route::Route;
 use gwpool_user::plan::MapWrite;
 use std::fmt::Write as _;
@@ -83,17 +83,7 @@ impl Sent {
             held.len(),
             after.held.len()
         );
-        let action = match expected.reason {
-            None => Action::Unfinished,
-            Some(_) if expected.answered => Action::Send,
-            Some(reason) if reason.fate() == Fate::Dropped => Action::Drop,
-            Some(Reason::ToBackend | Reason::ToClient | Reason::ToOutside | Reason::ToInside) => {
-                Action::Send
-            }
-            // Sent on, unless it was this host's stack that it concerns or comes from.
-            Some(Reason::IcmpError) if expected.sent => Action::Send,
-            Some(_) => Action::Pass,
-        };
+        let action = expected.action();
         ensure!(
             self.action == action,
             "wanted {action:?}, found {:?}",

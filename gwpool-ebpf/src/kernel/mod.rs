@@ -3,7 +3,7 @@
 //! - [`window`]: a packet of XDP or TC as the pipeline's `Packet`.
 //! - [`exit`]: the ways out that are helper calls.
 //! - [`maps`]: the tables.
-//! - [`world`]: the pipeline's `World` over them and the helpers; of it, [`routing`]: next hops, [`sockets`] and [`bound`]: which ports are this
+//! - [`world`] and [`translation`]: the pipeline's over them and the helpers; of it, [`routing`]: next hops, [`sockets`] and [`bound`]: which ports are this
 //!   host's, [`counts`]: counters, [`desk`]: what is put down between calls.
 
 pub mod bound;
@@ -13,5 +13,6 @@ pub mod exit;
 pub mod maps;
 pub mod routing;
 pub mod sockets;
+pub mod translation;
 pub mod window;
 pub mod world;

@@ -6,7 +6,7 @@ use core::ffi::c_void;
 use gwpool_common::flow::FlowKey;
 use gwpool_common::net::V4;
 use gwpool_ebpf::parse::{TCP, UDP};
-use gwpool_ebpf::world::Socket;
+use gwpool_ebpf::translation::Socket;
 
 /// Bytes of an IPv4 tuple in `bpf_sock_tuple`.
 const TUPLE: u32 = 12;

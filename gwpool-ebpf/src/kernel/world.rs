@@ -3,7 +3,7 @@
 
 use super::maps::*;
 use super::window::came_in_by;
-use super::{bound, counts, desk, routing, sockets};
+use super::{counts, desk, routing};
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::helpers::bpf_jiffies64;
@@ -14,15 +14,14 @@ use gwpool_common::answers::Answers;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
-use gwpool_common::nat::{End, Mapped, Mapping, Nat, Permission};
+use gwpool_common::nat::Nat;
 use gwpool_common::net::{Address, Network, NextHop, V4};
 use gwpool_common::reason::Reason;
 use gwpool_common::route::{Access, Backend, Listener, Listening, Load, Route, Source};
 use gwpool_ebpf::family::Ipv4;
-use gwpool_ebpf::mapping::Kept;
 use gwpool_ebpf::opening::Opening;
 use gwpool_ebpf::packet::Packet;
-use gwpool_ebpf::world::{Lookup, Refused, Side, Socket, Step, Task, Way, World};
+use gwpool_ebpf::world::{Lookup, Refused, Side, Step, Task, Way, World};
 
 /// The errno of a key that is taken, as the map helpers return it.
 const EEXIST: i32 = -17;
@@ -34,12 +33,12 @@ static NO_NAT: Nat<V4> = Nat::NONE;
 
 /// The world around one packet.
 pub struct Kernel {
-    context: *mut c_void,
+    pub(super) context: *mut c_void,
     interface: u32,
     resolves: bool,
     settings: &'static Settings,
-    nat: &'static Nat<V4>,
-    now: u16,
+    pub(super) nat: &'static Nat<V4>,
+    pub(super) now: u16,
 }
 
 impl Kernel {
@@ -83,7 +82,7 @@ pub fn tick(settings: &Settings) -> u16 {
 
 /// Inserts; the key must be new.
 #[inline(always)]
-fn refused(result: Result<(), i32>) -> Result<(), Refused> {
+pub fn refused(result: Result<(), i32>) -> Result<(), Refused> {
     result.map_err(|errno| {
         if errno == EEXIST {
             Refused::Taken
@@ -315,98 +314,6 @@ impl World<Ipv4> for Kernel {
             // SAFETY: as in `move_load`; one aligned word.
             unsafe { (*load).exhausted = 1 + self.now as u64 };
         }
-    }
-
-    #[inline(always)]
-    fn nat(&self) -> &Nat<V4> {
-        self.nat
-    }
-
-    #[inline(always)]
-    fn mapping(&self, end: &End<V4>) -> Option<Mapping<V4>> {
-        // SAFETY: as in `embryo`; eight bytes, whole.
-        unsafe { MAPPINGS.get(end) }.copied()
-    }
-
-    #[inline(always)]
-    fn map(&mut self, end: &End<V4>, mapping: &Mapping<V4>) -> Result<(), Refused> {
-        refused(MAPPINGS.insert(end, mapping, BPF_NOEXIST as u64))
-    }
-
-    #[inline(always)]
-    fn touch(&mut self, inside: &End<V4>, now: u16) -> bool {
-        let Some(mapping) = MAPPINGS.get_ptr_mut(inside) else {
-            return false;
-        };
-        // SAFETY: as in `mark`; one aligned half-word.
-        unsafe { (*mapping).seen = now };
-        true
-    }
-
-    #[inline(always)]
-    fn unmap(&mut self, end: &End<V4>) {
-        // Not there: the sweep was quicker.
-        let _ = MAPPINGS.remove(end);
-    }
-
-    #[inline(always)]
-    fn word(&self, index: u32) -> u64 {
-        // Beyond the array nothing is free.
-        PORTS.get(index).copied().unwrap_or(u64::MAX)
-    }
-
-    #[inline(always)]
-    fn set(&mut self, index: u32, bits: u64) {
-        if let Some(word) = PORTS.get_ptr_mut(index) {
-            // SAFETY: a live element of the array, 8-byte aligned; atomic with every other CPU.
-            unsafe { asm!("lock *(u64 *)({p} + 0) |= {n}", p = in(reg) word, n = in(reg) bits) };
-        }
-    }
-
-    #[inline(always)]
-    fn permitted(&self, permission: &Permission<V4>) -> Option<u16> {
-        // SAFETY: as in `embryo`.
-        unsafe { PERMISSIONS.get(permission) }.map(|seen| *seen as u16)
-    }
-
-    #[inline(always)]
-    fn permit(&mut self, permission: &Permission<V4>) {
-        // No memory for it: only whom the flow speaks with may answer.
-        let _ = PERMISSIONS.insert(permission, self.now as u32, BPF_ANY as u64);
-    }
-
-    #[inline(always)]
-    fn subscriber(&self, address: &V4) -> u32 {
-        // SAFETY: as in `embryo`.
-        unsafe { SUBSCRIBERS.get(address) }.map_or(0, |source| source.flows())
-    }
-
-    #[inline(always)]
-    fn move_subscriber(&mut self, address: &V4, by: Step) {
-        counts::subscriber(address, by);
-    }
-
-    #[inline(always)]
-    fn socket(&mut self, key: &FlowKey<V4>) -> Socket {
-        sockets::of(self.context, key)
-    }
-
-    #[inline(always)]
-    fn bound(&self, end: &End<V4>) -> bool {
-        bound::is(end)
-    }
-
-    #[inline(always)]
-    fn log(&mut self, mapped: &Mapped<V4>) {
-        // Full: the daemon does not read, or not fast enough.
-        if MAPPED.output(*mapped, 0).is_err() {
-            counts::unlogged();
-        }
-    }
-
-    #[inline(always)]
-    fn keep(&mut self, kept: &Kept<V4>) {
-        desk::leave(kept);
     }
 
     #[inline(always)]
