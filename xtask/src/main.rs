@@ -31,7 +31,8 @@ cargo xtask VERB
   run -- ARGS...              builds, then runs `gwpool-user ARGS` on this host as root
   lab up|shell [HOST]|down    the same namespaces, to play in
   test [host|kernel|net] [FILTER...]
-                              all tiers, or one; tests whose names contain a FILTER
+                              all tiers, or one; of them the targets that a FILTER names
+                              (nat: net_nat, net_nat_...), or tests with it in their names
   bench sweep [--flows N]     what a pass of the sweep costs over so many flows, and the memory of one
   bench scale [--routes N] [--backends N] [--rounds N]
                               builds, then prints what many routes cost: laying them, changing one, a packet

@@ -1,7 +1,8 @@
 //! `cargo xtask test [host|kernel|net] [FILTER…]`: the tiers, what each needs, and one count at the end.
 //!
 //! Which tests belong to which tier says their target's name in tests/Cargo.toml: `host_*`, `kernel_*`, `net_*`; the
-//! units of all packages are of the host tier. A tier that cannot run says SKIPPED, and fails where CI is set.
+//! units of all packages are of the host tier. A FILTER is a target's name without its tier, or a part of a test's. A
+//! tier that cannot run says SKIPPED, and fails where CI is set.
 
 mod count;
 mod tier;
@@ -14,7 +15,7 @@ use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 use std::{env, fmt};
-use tier::{TIERS, Tier, batches};
+use tier::{TIERS, Tier, batches, named};
 
 /// A line of the closing table.
 struct Row {
@@ -106,6 +107,7 @@ impl Run {
 
     fn tier(&mut self, tier: Tier) -> Result<()> {
         let batches = batches(&self.workspace.targets, tier);
+        let (batches, filters) = named(batches, tier, &self.filters);
         let names: Vec<&str> = batches.iter().map(|batch| batch.what.as_str()).collect();
         eprintln!("\ntest: tier {}: {}", tier.name(), names.join(", "));
         if batches.is_empty() {
@@ -127,7 +129,7 @@ impl Run {
             let mut test = self.cargo_test(tier);
             test.args(&batch.args)
                 .args(["--no-fail-fast", "--"])
-                .args(&self.filters);
+                .args(&filters);
             match tier {
                 Tier::Host => test.arg("--quiet"),
                 // The verifier's counts are to be seen, not only compared.

@@ -83,6 +83,24 @@ pub fn batches(targets: &[Target], tier: Tier) -> Vec<Batch> {
     batches
 }
 
+/// Of a tier's batches those that a filter names: `nat` is `net_nat` and all that begins with `net_nat_`. Without such a
+/// filter all of them, and every filter is a part of a test's name.
+pub fn named(batches: Vec<Batch>, tier: Tier, filters: &[String]) -> (Vec<Batch>, Vec<String>) {
+    let names = |filter: &String, batch: &Batch| {
+        let rest = batch
+            .what
+            .strip_prefix(&format!("{}_{filter}", tier.name()));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+    };
+    let (targets, parts): (Vec<String>, Vec<String>) = filters
+        .iter()
+        .cloned()
+        .partition(|filter| batches.iter().any(|batch| names(filter, batch)));
+    let wanted =
+        |batch: &Batch| targets.is_empty() || targets.iter().any(|filter| names(filter, batch));
+    (batches.into_iter().filter(wanted).collect(), parts)
+}
+
 /// Root, or sudo that lets us (it may ask for the password, once).
 fn may_be_root() -> Result<()> {
     if command::is_root() {

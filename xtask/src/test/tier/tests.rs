@@ -1,6 +1,6 @@
 //! Which tests belong where.
 
-use super::{Tier, batches};
+use super::{Tier, batches, named};
 use crate::workspace::Target;
 
 fn target(package: &str, name: &str, kind: &str, tested: bool) -> Target {
@@ -35,4 +35,27 @@ fn the_name_of_a_target_says_its_tier_and_units_are_the_hosts() {
     );
     assert_eq!(batches(Tier::Kernel), ["--test kernel_golden"]);
     assert_eq!(batches(Tier::Net), ["--test net_routes"]);
+}
+
+#[test]
+fn a_filter_that_names_targets_chooses_them_and_is_no_part_of_a_tests_name() {
+    let targets = ["net_nat", "net_nat_nftables", "net_native", "net_balance"]
+        .map(|name| target("gwpool-tests", name, "test", true));
+    let chosen = |filters: &[&str]| {
+        let filters: Vec<String> = filters.iter().map(ToString::to_string).collect();
+        let (batches, parts) = named(batches(&targets, Tier::Net), Tier::Net, &filters);
+        let names: Vec<String> = batches.into_iter().map(|batch| batch.what).collect();
+        (names.join(" "), parts.join(" "))
+    };
+    assert_eq!(
+        chosen(&["nat"]),
+        ("net_nat net_nat_nftables".into(), String::new())
+    );
+    assert_eq!(
+        chosen(&["nat", "hairpin"]),
+        ("net_nat net_nat_nftables".into(), "hairpin".into())
+    );
+    let all = "net_nat net_nat_nftables net_native net_balance";
+    assert_eq!(chosen(&["hairpin"]), (all.into(), "hairpin".into()));
+    assert_eq!(chosen(&[]), (all.into(), String::new()));
 }
