@@ -2,6 +2,7 @@
 //! Decides the offloads: what a real NIC delivers are finished checksums and frames of MTU size, and native and
 //! generic XDP are tried with just that; `auto` and `tc` get veth's defaults, untouched.
 
+use super::gateway::Gateway;
 use super::namespace::{Namespace, ip_batch, output};
 use super::run::{self, gate};
 use super::site::{CLIENT, Site};
@@ -130,43 +131,56 @@ pub fn wire(near: (&Namespace, &str, &str), far: (&Namespace, &str, &str)) -> Re
 
 /// Makes every namespace, link, address and private bpffs of the site. The run must be claimed already.
 pub fn build(site: &Site, datapath: Datapath) -> Result<()> {
+    switches(site)?;
     let _gate = gate();
-    let cables = cables(site);
-    let mut hosts = vec![&site.fabric, &site.client.namespace];
+    let mut hosts = vec![&site.client.namespace];
     hosts.extend(site.gateways.iter().map(|gateway| &gateway.namespace));
     for host in hosts {
         host.create()?;
         silence(host)?;
         host.ip(&["link set lo up".into()])?;
     }
-    let networks = ["gateway-network", "box-network"];
-    let bridge = |name| {
-        format!("link add {name} up type bridge mcast_snooping 0 stp_state 0 forward_delay 0")
-    };
-    site.fabric.ip(&networks.map(bridge))?;
-    lay(site, datapath, &cables)?;
+    lay(site, datapath, &cables(site))?;
     for gateway in &site.gateways {
         gateway.namespace.sysctl("net/ipv4/ip_forward", "1")?;
-        for directory in [
-            gateway.pin_dir(),
-            gateway.runtime_dir(),
-            gateway.state_dir(),
-        ] {
-            std::fs::create_dir_all(&directory)
-                .with_context(|| format!("creating {}", directory.display()))?;
-        }
-        let pins = gateway.pin_dir();
-        mount(
-            Some("bpf"),
-            &pins,
-            Some("bpf"),
-            MsFlags::empty(),
-            None::<&str>,
-        )
-        .with_context(|| format!("mounting a bpffs at {}", pins.display()))?;
+        furnish(gateway)?;
     }
     std::fs::write(site.directory.join("addresses.yml"), site.addresses_yaml())?;
     Ok(())
+}
+
+/// The fabric by itself: a namespace with the networks' bridges. The run must be claimed already.
+pub fn switches(site: &Site) -> Result<()> {
+    let _gate = gate();
+    site.fabric.create()?;
+    silence(&site.fabric)?;
+    let bridge = |name| {
+        format!("link add {name} up type bridge mcast_snooping 0 stp_state 0 forward_delay 0")
+    };
+    let networks = ["gateway-network", "box-network"].map(bridge);
+    site.fabric.ip(&["link set lo up".into()])?;
+    site.fabric.ip(&networks)
+}
+
+/// A gateway's directories, and its private bpffs.
+pub fn furnish(gateway: &Gateway) -> Result<()> {
+    for directory in [
+        gateway.pin_dir(),
+        gateway.runtime_dir(),
+        gateway.state_dir(),
+    ] {
+        std::fs::create_dir_all(&directory)
+            .with_context(|| format!("creating {}", directory.display()))?;
+    }
+    let pins = gateway.pin_dir();
+    mount(
+        Some("bpf"),
+        &pins,
+        Some("bpf"),
+        MsFlags::empty(),
+        None::<&str>,
+    )
+    .with_context(|| format!("mounting a bpffs at {}", pins.display()))
 }
 
 /// Lays the cables and gives their hosts the addresses.

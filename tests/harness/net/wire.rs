@@ -53,7 +53,7 @@ impl Tap {
         Ok(packets)
     }
 
-    fn read(&self) -> Result<Option<Packet>> {
+    pub(super) fn read(&self) -> Result<Option<Packet>> {
         let mut buffer = vec![0; 1 << 16];
         match recv(self.0.as_raw_fd(), &mut buffer, MsgFlags::MSG_TRUNC) {
             Ok(length) => {
