@@ -58,7 +58,8 @@ impl Instance {
         let journal = journal::start(&mut datapath)?;
         let unlogged = datapath.answers()?.unlogged;
         let image = datapath.installed()?;
-        if image.names.is_empty() {
+        let first = image.names.is_empty() && image.nat == Nat::NONE;
+        if first {
             info!("nothing runs yet: starting afresh");
         } else {
             info!(
@@ -86,7 +87,13 @@ impl Instance {
             unlogged,
         };
         instance.warn_unless(&[]);
-        instance.lay_and_attach()?;
+        instance.mark_xdp()?;
+        instance.lay()?;
+        if first {
+            instance.inherit()?;
+        }
+        let choices = instance.choose(&instance.plan)?;
+        instance.attach(choices)?;
         instance.name_leftovers();
         instance.tend().await;
         Ok(instance)
@@ -120,6 +127,11 @@ impl Instance {
                 foreign,
             )?);
         }
+        // Outside first: while only one of them is on, the kernel still sees what the inside sends and translates what it
+        // knows; the other way round its conntrack would take answers for strangers' and reset them.
+        let outside = plan.nat.as_ref().and_then(|nat| plan.network(&nat.outside));
+        let outside = outside.map(|network| network.interface.as_str());
+        choices.sort_by_key(|choice| outside != Some(choice.interface.as_str()));
         Ok(choices)
     }
 

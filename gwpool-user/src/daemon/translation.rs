@@ -2,6 +2,8 @@
 
 use super::instance::Instance;
 use crate::datapath;
+use crate::datapath::inherit::Inherited;
+use crate::host::conntrack;
 use crate::host::firewall;
 use crate::host::rules::Outbound;
 use crate::plan::{Difference, MapWrite};
@@ -25,6 +27,35 @@ impl Instance {
         let words = self.reserved.lay(&self.datapath, &self.plan, nat)?;
         if words != 0 {
             debug!("reserved ports: {words} word(s) written");
+        }
+        Ok(())
+    }
+
+    /// At the first start: what the kernel has translated until now goes on as it is.
+    pub(super) fn inherit(&mut self) -> Result<(), datapath::Error> {
+        let nat = self.image.nat;
+        if nat.flags & Nat::<V4>::ACTIVE == 0 {
+            return Ok(());
+        }
+        let table = match std::fs::read_to_string(conntrack::TABLE) {
+            Ok(table) => table,
+            Err(error) => {
+                info!(
+                    "{}: {error}: connections that the kernel has translated until now go on once their inside host speaks",
+                    conntrack::TABLE
+                );
+                return Ok(());
+            }
+        };
+        let connections = conntrack::translated(&table);
+        let networks = &self.image.networks;
+        let inherited = self.datapath.inherit(&connections, &nat, networks)?;
+        if inherited != Inherited::default() {
+            info!(
+                "going on with what the kernel has translated: {} flow(s) of inside hosts; {} connection(s) stay the \
+                 kernel's",
+                inherited.flows, inherited.kept
+            );
         }
         Ok(())
     }

@@ -3,7 +3,8 @@
 //! - [`loader`]: the object into the kernel, maps adopted; [`maps`]: typed handles.
 //! - [`apply`]: maps to an image of the plan, and map writes to maps ([`tables`], [`batch`]: many entries at a time).
 //! - [`mode`]: which way of attaching an interface gets; [`attach`]: the links; [`pins`]: where they outlive the daemon;
-//!   [`left`]: what is translated by them; [`bound`]: those about this host's own ports.
+//!   [`left`]: what is translated by them; [`bound`]: those about this host's own ports; [`inherit`]: what the kernel
+//!   translated before.
 //! - [`flows`]: the tables walked; [`halves`]: which entries are one flow; [`expiry`] and [`sweep`]: what
 //!   is over, and its removal; [`mappings`] and [`release`]: the same of mappings; [`reserve`]: ports they never get.
 //! - [`census`]: how many flows there are; [`loads`]: the programs are told; [`counters`]: what they counted.
@@ -18,6 +19,7 @@ mod error;
 pub mod expiry;
 pub mod flows;
 mod halves;
+pub mod inherit;
 pub mod left;
 pub mod loader;
 mod loads;
