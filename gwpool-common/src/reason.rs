@@ -73,7 +73,7 @@ reasons! {
     LeftToKernel "left_to_kernel" Passed "from inside, its time to live over or too large for the outside: the kernel answers, or cuts it";
     SpoofedSource "spoofed_source" Dropped "the source is one of our own addresses, or comes in by the wrong interface";
     SpoofedPeer "spoofed_peer" Dropped "the source is a peer gateway's, but not on the network the peers share";
-    IcmpIgnored "icmp_ignored" Dropped "an ICMP error that claims a path MTU below 576";
+    IcmpIgnored "icmp_ignored" Dropped "an ICMP error with a wrong checksum, its own or that of the header it quotes, or that claims a path MTU below 576";
     FragmentHeld "fragment_held" Dropped "an IP fragment before its first one: the daemon sends it in again after that";
     FragmentDropped "fragment_dropped" Dropped "an IP fragment whose first one was dropped";
     BackendRefused "backend_refused" Dropped "a backend refused the connection: its client's next SYN goes to another";

@@ -95,6 +95,9 @@ pub fn ingress<F: Family, P: Packet, W: World<F>>(
     if flow.flags & Flow::<F::Address>::LOCAL != 0 {
         return local::<F, P>(packet, network, &quote, &flow.rewrite);
     }
+    if !is_sound::<F, P>(packet, network, &quote) {
+        return Err(Reason::IcmpIgnored);
+    }
     if network.ttl <= 1 {
         return Err(Reason::TtlExpired);
     }
@@ -186,6 +189,19 @@ fn quote<F: Family, P: Packet>(
         network: quoted,
         ports,
     })
+}
+
+/// Its own checksum holds, and that of the IP header it quotes; what is behind that is nobody's to check
+/// (RFC 5508 REQ-3).
+#[inline(always)]
+fn is_sound<F: Family, P: Packet>(
+    packet: &mut P,
+    network: &Network<F::Address>,
+    quote: &Quote<F::Address>,
+) -> bool {
+    let bytes = (crate::family::L3 + network.total as usize).wrapping_sub(network.l4);
+    let quoted = quote.network.l4 - quote.at;
+    packet.sum(network.l4, bytes) == Some(0xffff) && packet.sum(quote.at, quoted) == Some(0xffff)
 }
 
 /// What stands for the ports of a quoted packet. Errors are never about errors (RFC 1122 3.2.2), so ICMP is a query.

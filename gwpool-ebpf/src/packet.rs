@@ -48,6 +48,9 @@ pub trait Packet {
     /// Copies the whole frame, if it is one of at most so many bytes.
     fn copy(&mut self, into: &mut [u8; limits::HELD_FRAME_BYTES]) -> bool;
 
+    /// The one's complement sum of these bytes of the frame; `None`: they are more than can be looked at, or not there.
+    fn sum(&mut self, from: usize, bytes: usize) -> Option<u16>;
+
     /// Bytes of the largest IP packet on the wire that this one of `total` bytes stands for; each has `headers` bytes of
     /// IP and transport header.
     #[inline(always)]
@@ -161,6 +164,13 @@ impl Packet for Frame<'_> {
         };
         place.copy_from_slice(self.bytes);
         true
+    }
+
+    fn sum(&mut self, from: usize, bytes: usize) -> Option<u16> {
+        let bytes = self.bytes.get(from..from + bytes)?;
+        let word = |pair: &[u8]| checksum::word([pair[0], pair.get(1).copied().unwrap_or(0)]);
+        let sum = bytes.chunks(2).map(word).sum();
+        (bytes.len() <= limits::HELD_FRAME_BYTES).then(|| checksum::fold(sum))
     }
 
     fn tagged(&self) -> bool {

@@ -6,11 +6,13 @@
 use super::maps::{DESK, Desk};
 use super::world::Kernel;
 use aya_ebpf::bindings::{__sk_buff, xdp_md};
-use aya_ebpf::helpers::bpf_loop;
+use aya_ebpf::helpers::{bpf_csum_diff, bpf_loop};
 use core::ffi::c_void;
+use gwpool_common::limits;
 use gwpool_common::net::V4;
 use gwpool_common::reason::Reason;
 use gwpool_ebpf::answer::Word;
+use gwpool_ebpf::checksum;
 use gwpool_ebpf::family::Ipv4;
 use gwpool_ebpf::mapping::{self, Kept};
 use gwpool_ebpf::opening::{self, Opening};
@@ -93,6 +95,43 @@ extern "C" fn gwpool_keep() -> u32 {
     }
     1
 }
+
+/// The one's complement sum of `length` bytes, which `load` puts on the desk; at most as many as there is room for.
+#[inline(always)]
+pub fn sum(length: u32, load: impl Fn(*mut c_void, u32) -> bool) -> Option<u16> {
+    let desk = DESK.get_ptr_mut(0)?;
+    // SAFETY: as in `lay`.
+    let words = unsafe { &mut (*desk).words };
+    let last = (length as usize - 1) / 8;
+    // Behind the end there are zeros, which add nothing.
+    *words.get_mut(last)? = 0;
+    if !load(words.as_mut_ptr().cast(), length) {
+        return None;
+    }
+    // The kernel adds: a loop over so many words the verifier would walk word by word.
+    let padded = (last as u32 + 1) * 8;
+    let mut sum = 0;
+    let mut block = 0;
+    while block < BLOCKS {
+        let begun = block * BLOCK;
+        if padded <= begun {
+            break;
+        }
+        let rest = core::hint::black_box(padded - begun);
+        let size = if rest > BLOCK { BLOCK } else { rest };
+        let from = words.as_mut_ptr().wrapping_add(begun as usize / 8);
+        // SAFETY: `size` bytes of the desk, of which there are so many.
+        let added = unsafe { bpf_csum_diff(core::ptr::null_mut(), 0, from.cast(), size, sum) };
+        sum = added as u32;
+        block += 1;
+    }
+    Some(checksum::fold(sum))
+}
+
+/// Bytes that the kernel sums in one call (net/core/filter.c, `bpf_csum_diff`), and how often.
+const BLOCK: u32 = 512;
+const BLOCKS: u32 = 4;
+const _: () = assert!(limits::HELD_FRAME_BYTES <= (BLOCK * BLOCKS) as usize);
 
 /// Puts down what the packet's sender is told.
 #[inline(always)]

@@ -50,6 +50,8 @@ pub struct Desk {
     pub task: [u64; 12],
     /// The question to the kernel's routing.
     pub question: [u64; 8],
+    /// Bytes of a packet that are summed.
+    pub words: [u64; 256],
     /// The flow whose mapping is to be kept.
     pub kept: Kept<V4>,
     /// 1: it is to be.

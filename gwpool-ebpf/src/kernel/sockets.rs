@@ -12,7 +12,8 @@ use gwpool_ebpf::translation::Socket;
 const TUPLE: u32 = 12;
 /// This program's network namespace (linux/bpf.h, BPF_F_CURRENT_NETNS).
 const HERE: u64 = -1i64 as u64;
-/// TCP_LISTEN (include/net/tcp_states.h).
+/// TCP_SYN_SENT and TCP_LISTEN (include/net/tcp_states.h).
+const SYN_SENT: u32 = 2;
 const LISTEN: u32 = 10;
 
 /// The socket that a packet with this key would reach. `context`: the program's own; the verifier wants it as it came.
@@ -28,8 +29,12 @@ pub fn of(context: *mut c_void, key: &FlowKey<V4>) -> Socket {
     if key.protocol == TCP {
         // SAFETY: a tuple of the size given, the program's own context.
         let sock = unsafe { bpf_skc_lookup_tcp(context, place, TUPLE, HERE, 0) };
+        // One that has sent a SYN gets another port if an inside host has this one: that is changed as it leaves.
         // SAFETY: not null, see `said`.
-        said(sock, |sock| unsafe { (*sock).state } != LISTEN)
+        said(sock, |sock| {
+            let state = unsafe { (*sock).state };
+            state != LISTEN && state != SYN_SENT
+        })
     } else if key.protocol == UDP {
         // SAFETY: as above.
         let sock = unsafe { bpf_sk_lookup_udp(context, place, TUPLE, HERE, 0) };

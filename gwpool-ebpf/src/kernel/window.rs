@@ -3,6 +3,7 @@
 //! `at` reads data and data_end anew each time: every helper that may change the packet ends earlier views of it, and
 //! the verifier wants offset and bound compared in one place.
 
+use super::desk;
 use aya_ebpf::bindings::bpf_adj_room_mode::BPF_ADJ_ROOM_MAC;
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM, xdp_md,
@@ -93,6 +94,15 @@ impl Packet for XdpWindow {
         let place = into.as_mut_ptr().cast();
         // SAFETY: the program's own context, and a place of at least `length` bytes.
         unsafe { bpf_xdp_load_bytes(self.0, 0, place, length) == 0 }
+    }
+
+    #[inline(always)]
+    fn sum(&mut self, from: usize, bytes: usize) -> Option<u16> {
+        let context = self.0;
+        desk::sum(bounded(bytes)?, |place, length| {
+            // SAFETY: as in `copy`.
+            unsafe { bpf_xdp_load_bytes(context, from as u32, place, length) == 0 }
+        })
     }
 
     #[inline(always)]
@@ -202,6 +212,15 @@ impl Packet for TcWindow {
         let place = into.as_mut_ptr().cast();
         // SAFETY: as in `XdpWindow`.
         unsafe { bpf_skb_load_bytes(self.skb.cast(), 0, place, length) == 0 }
+    }
+
+    #[inline(always)]
+    fn sum(&mut self, from: usize, bytes: usize) -> Option<u16> {
+        let context = self.skb.cast();
+        desk::sum(bounded(bytes)?, |place, length| {
+            // SAFETY: as in `XdpWindow`.
+            unsafe { bpf_skb_load_bytes(context, from as u32, place, length) == 0 }
+        })
     }
 
     #[inline(always)]

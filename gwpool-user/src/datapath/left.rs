@@ -82,7 +82,8 @@ impl Translation {
         if !answer.removals.is_empty() {
             return format!(
                 "inside hosts' packets that leave by {outside} are translated by the kernel's own rules now (those that \
-                 these take out: {listed}); what conntrack calls invalid leaks"
+                 these take out: {listed}); what conntrack calls invalid leaks, such as busy connections that it has not \
+                 seen for a while, unless net.netfilter.nf_conntrack_tcp_be_liberal was set to 1 before"
             );
         }
         let unasked = match answer.unasked.join("; ") {
