@@ -46,13 +46,16 @@ pub struct Network<A> {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interface {
-    /// [`Interface::XDP`].
+    /// [`Interface::XDP`], [`Interface::SLEEPS`].
     pub flags: u32,
 }
 
 impl Interface {
     /// Carries our program in native or generic XDP: frames may be redirected to it from XDP.
     pub const XDP: u32 = 1;
+    /// Frames that XDP sends back by `XDP_TX` are not seen at the other end before something else wakes it: veth, whose
+    /// peer has no XDP program (drivers/net/veth.c, `veth_xdp_flush`). They are redirected.
+    pub const SLEEPS: u32 = 2;
 }
 
 /// The way to a neighbour: an entry of the array `NEXT_HOPS`, to which a flow holds the index.
@@ -73,7 +76,7 @@ pub struct NextHop {
     pub source: Mac,
     /// Largest IP packet, bytes.
     pub mtu: u16,
-    /// [`NextHop::TC_ONLY`].
+    /// [`NextHop::TC_ONLY`], [`NextHop::SLEEPS`].
     pub flags: u16,
 }
 
@@ -86,4 +89,6 @@ impl NextHop {
     pub const VALID: u64 = 2;
     /// `flags`: the interface takes no frames from XDP; the packet goes on to TC, which sends it.
     pub const TC_ONLY: u16 = 1;
+    /// `flags`: [`Interface::SLEEPS`].
+    pub const SLEEPS: u16 = 2;
 }

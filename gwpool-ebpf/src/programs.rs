@@ -12,7 +12,7 @@ use crate::kernel::world::{Kernel, tick};
 use aya_ebpf::bindings::{__sk_buff, xdp_action, xdp_md};
 use aya_ebpf::macros::{cgroup_sock, classifier, xdp};
 use aya_ebpf::programs::{SockContext, TcContext, XdpContext};
-use gwpool_common::net::V4;
+use gwpool_common::net::{NextHop, V4};
 use gwpool_common::reason::{Fate, Reason};
 use gwpool_ebpf::answer;
 use gwpool_ebpf::family::Ipv4;
@@ -57,7 +57,7 @@ pub extern "C" fn gwpool_xdp_walk(context: *mut xdp_md) -> u64 {
     let action = match ingress(&mut window, &mut world) {
         Ok(Verdict::Transmit(reason, hop)) => {
             count_reason(reason, 1);
-            if hop.interface == interface {
+            if hop.interface == interface && hop.flags & NextHop::SLEEPS == 0 {
                 xdp_action::XDP_TX
             } else {
                 exit::by(hop.interface) as u32

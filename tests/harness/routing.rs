@@ -53,7 +53,11 @@ pub fn to(
         return Ok((way, link.mtu));
     };
     let out = interfaces.get(&link.index).copied().unwrap_or_default();
-    let xdp = out.flags & Interface::XDP != 0;
+    let flags = match out.flags {
+        0 => NextHop::TC_ONLY,
+        flags if flags & Interface::SLEEPS != 0 => NextHop::SLEEPS,
+        _ => 0,
+    };
     let hop = NextHop {
         state: NextHop::VALID,
         epoch: 0,
@@ -61,7 +65,7 @@ pub fn to(
         destination: neighbour.mac,
         source: link.mac,
         mtu: link.mtu as u16,
-        flags: if xdp { 0 } else { NextHop::TC_ONLY },
+        flags,
     };
     Ok((Way::Known(hop), link.mtu))
 }

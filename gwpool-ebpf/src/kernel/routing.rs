@@ -66,11 +66,7 @@ fn answer_of(answer: i64, fib: &FibParameters) -> Result<Way<V4>, Reason> {
                 source: fib.smac,
                 // SAFETY: the length was given, so the helper has put the MTU in its place.
                 mtu: unsafe { fib.__bindgen_anon_1.mtu_result },
-                flags: if flags & Interface::XDP == 0 {
-                    NextHop::TC_ONLY
-                } else {
-                    0
-                },
+                flags: taken_how(flags),
             }))
         }
         BPF_FIB_LKUP_RET_NO_NEIGH => Ok(Way::Unresolved {
@@ -82,6 +78,15 @@ fn answer_of(answer: i64, fib: &FibParameters) -> Result<Way<V4>, Reason> {
         BPF_FIB_LKUP_RET_FWD_DISABLED => Err(Reason::ForwardingDisabled),
         _ => Err(Reason::NoRoute),
     }
+}
+
+/// How frames leave by an interface with these flags. Arithmetic: the verifier would walk the rest of the way with each
+/// case by itself.
+#[inline(always)]
+const fn taken_how(flags: u32) -> u16 {
+    const { assert!(Interface::XDP == 1 && Interface::SLEEPS == 2) };
+    const { assert!(NextHop::TC_ONLY == 1 && NextHop::SLEEPS == 2) };
+    ((!flags & 1) | (flags & 2 & (flags << 1))) as u16
 }
 
 /// `World::claim_next_hop`: fills an entry that is free.

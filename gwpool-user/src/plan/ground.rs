@@ -71,7 +71,11 @@ pub fn link<'a>(links: &Links<'a>, network: &str, user: &str) -> Result<&'a Link
 
 fn interface(link: &Link) -> Interface {
     Interface {
-        flags: if link.carries_xdp { Interface::XDP } else { 0 },
+        flags: match (link.carries_xdp, link.driver.as_str()) {
+            (false, _) => 0,
+            (true, "veth") => Interface::XDP | Interface::SLEEPS,
+            (true, _) => Interface::XDP,
+        },
     }
 }
 
