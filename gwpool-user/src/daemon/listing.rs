@@ -4,6 +4,7 @@
 use super::answer::Wrong;
 use super::instance::Instance;
 use crate::datapath::expiry::Timers;
+use crate::datapath::mappings;
 use crate::flows::driver::{Asked, Ground, What};
 use crate::flows::filter::{Filter, Names};
 use crate::plan::{Image, Plan};
@@ -51,6 +52,8 @@ impl Instance {
             flows: Arc::clone(&self.datapath.flows),
             timers: Timers::of(settings, &self.image.nat, idle_s),
             names,
+            nat: self.image.nat,
+            reserved: mappings::words(&mappings::Entries::new(), &self.image.nat, &self.plan),
             tick: self.datapath.tick()?,
             since: Instant::now(),
             ticks_per_1024_s: settings.ticks_per_1024_s,

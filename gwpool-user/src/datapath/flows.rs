@@ -28,7 +28,8 @@ pub struct Flows {
     fragments: Named<Fragmented<V4>, First>,
     /// Two entries a mapping.
     pub mappings: Named<End<V4>, Mapping<V4>>,
-    pub(super) ports: Named<u32, u64>,
+    /// Which ports are taken.
+    pub ports: Named<u32, u64>,
     pub(super) permissions: Named<Permission<V4>, u32>,
     pub(super) subscribers: Named<V4, Source>,
 }

@@ -144,14 +144,36 @@ pub fn words(entries: &Entries, nat: &Nat<V4>, plan: &Plan) -> Vec<u64> {
                 .copy_from_slice(&reserved::words(plan, *address, protocol));
         }
     }
-    for end in entries.keys().filter(|end| end.side == End::<V4>::OUTSIDE) {
-        let own = addresses().find(|(_, own)| **own == end.address);
-        if let (Some((number, _)), Some(place)) = (own, pool::place(end.protocol)) {
-            let (word, bit) = pool::bit(u16::from_be_bytes(end.port));
-            words[(pool::words(number, place) + word) as usize] |= bit;
-        }
+    for (index, bit) in entries.keys().filter_map(|end| place(nat, end)) {
+        words[index] |= bit;
     }
     words
+}
+
+/// Where the port of an outside end of ours stands.
+fn place(nat: &Nat<V4>, end: &End<V4>) -> Option<(usize, u64)> {
+    let addresses = (0..nat.address_count).zip(&nat.addresses);
+    let own = |(_, own): &(u32, &V4)| end.side == End::<V4>::OUTSIDE && **own == end.address;
+    let (number, _) = addresses.into_iter().find(own)?;
+    let (word, bit) = pool::bit(u16::from_be_bytes(end.port));
+    let first = pool::words(number, pool::place(end.protocol)?);
+    Some(((first + word) as usize, bit))
+}
+
+/// What is to be written when these outside ends are nobody's any more. `reserved`: [`words`] without entries.
+pub fn freed<'a>(
+    ends: impl Iterator<Item = &'a End<V4>>,
+    nat: &Nat<V4>,
+    reserved: &[u64],
+    now: &[u64],
+) -> Vec<(u32, u64)> {
+    let mut words = now.to_vec();
+    for (index, bit) in ends.filter_map(|end| place(nat, end)) {
+        if let (Some(word), Some(reserved)) = (words.get_mut(index), reserved.get(index)) {
+            *word &= !bit | reserved;
+        }
+    }
+    corrections(words, now, now)
 }
 
 /// What is to be written, where `before` was there before the entries were walked through and `now` is after it: bits

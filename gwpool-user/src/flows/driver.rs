@@ -10,11 +10,12 @@ use super::row::{FlowRow, MappingRow, Row};
 use crate::datapath::Error;
 use crate::datapath::expiry::Timers;
 use crate::datapath::flows::{Flows, is_client_side};
+use crate::datapath::mappings::freed;
 use crate::datapath::release::withdraw;
 use crate::datapath::tables::Named;
 use aya::Pod;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
-use gwpool_common::nat::{End, Mapping};
+use gwpool_common::nat::{End, Mapping, Nat};
 use gwpool_common::net::V4;
 use gwpool_ebpf::lifetime::{age, ticks};
 use serde_json::json;
@@ -66,6 +67,10 @@ pub struct Ground {
     pub timers: Timers,
     /// Backends.
     pub names: Names,
+    /// Whose the ports are,
+    pub nat: Nat<V4>,
+    /// and the words of those that are never given out.
+    pub reserved: Vec<u64>,
     /// The programs' tick,
     pub tick: u16,
     /// at this time,
@@ -102,6 +107,7 @@ impl Desk {
                 lines,
                 flows: 0,
                 mappings: 0,
+                freed: HashSet::new(),
             };
             if let Err(Ended::Failed(error)) = walk.run().await {
                 warn!("{}: {error:#}", walk.asked.who);
@@ -136,6 +142,8 @@ struct Walk {
     left: u64,
     flows: u64,
     mappings: u64,
+    /// Outside ends that were taken out.
+    freed: HashSet<End<V4>>,
 }
 
 impl Walk {
@@ -145,6 +153,7 @@ impl Walk {
         } else {
             let walked = self.list().await;
             if self.asked.what == What::Delete {
+                self.free().await?;
                 info!(
                     "{}: {} flow(s), {} mapping(s) removed",
                     self.asked.who, self.flows, self.mappings
@@ -261,7 +270,7 @@ impl Walk {
                     self.mappings += 1;
                 }
                 if self.asked.what == What::Delete {
-                    take_out(flows, rows).await?;
+                    self.freed.extend(take_out(flows, rows).await?);
                 }
                 self.flush().await?;
             }
@@ -271,6 +280,17 @@ impl Walk {
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    /// The ports of what was taken out can be given out at once: a connection that goes on gets the same.
+    async fn free(&self) -> Result<(), Error> {
+        if self.freed.is_empty() {
+            return Ok(());
+        }
+        let (ground, now) = (&self.ground, self.ground.flows.ports().await?);
+        let writes = freed(self.freed.iter(), &ground.nat, &ground.reserved, &now);
+        let set = |(index, word): &(u32, u64)| Some((*index, Some(*word)));
+        ground.flows.ports.write(&writes, set).map(drop)
     }
 
     async fn follow(&mut self) -> Result<(), Ended> {
@@ -364,8 +384,8 @@ impl Walk {
     }
 }
 
-/// Inside ends first, then what they pointed to, with the permissions that came with it.
-async fn take_out(flows: &Flows, rows: &[MappingRow]) -> Result<(), Error> {
+/// Inside ends first, then what they pointed to, with the permissions that came with it: those outside ends.
+async fn take_out(flows: &Flows, rows: &[MappingRow]) -> Result<HashSet<End<V4>>, Error> {
     let mut freed = HashSet::new();
     for row in rows {
         let back = flows.mappings.get(&row.outside)?;
@@ -379,5 +399,6 @@ async fn take_out(flows: &Flows, rows: &[MappingRow]) -> Result<(), Error> {
     flows.mappings.write(&inside, |end| Some((*end, None)))?;
     let outside: Vec<End<V4>> = freed.iter().copied().collect();
     flows.mappings.write(&outside, |end| Some((*end, None)))?;
-    withdraw(flows, &freed).await
+    withdraw(flows, &freed).await?;
+    Ok(freed)
 }

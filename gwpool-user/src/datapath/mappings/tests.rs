@@ -265,6 +265,19 @@ fn words_are_what_is_mapped_and_what_is_reserved() {
 }
 
 #[test]
+fn a_freed_port_is_free_unless_it_is_reserved() {
+    let mut now = vec![0u64; PORTS as usize];
+    let reserved: Vec<u64> = (0..PORTS).map(|index| u64::from(index == 1)).collect();
+    let full = PORT_WORDS as usize;
+    (now[1], now[2], now[full]) = (0b111, u64::MAX, 0b100);
+    let ends = [64, 65, 130].map(outside);
+    let expected = [(1, 0b101), (2, !0b100), (full as u32, 0)];
+    assert_eq!(freed(ends.iter(), &nat(), &reserved, &now), expected);
+    let inside = [inside(OUTSIDE, 65)];
+    assert_eq!(freed(inside.iter(), &nat(), &reserved, &now), []);
+}
+
+#[test]
 fn only_what_differs_is_written_and_what_has_come_since_stays() {
     let mut wanted = vec![0u64; PORTS as usize];
     let mut before = wanted.clone();
