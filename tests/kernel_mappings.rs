@@ -76,9 +76,9 @@ impl Gateway {
         bytes
     }
 
-    /// Goes on by so many seconds: ticks of 1.024 s, and one more.
+    /// Goes on by so many seconds: ticks of 1.024 s, one that is not whole, and one in which what is idle may have begun.
     fn wait(&mut self, seconds: u16) {
-        self.tick += u32::from(seconds) * 1000 / 1024 + 1;
+        self.tick += u32::from(seconds) * 1000 / 1024 + 2;
         self.kernel.clock(self.tick).expect("the clock");
     }
 

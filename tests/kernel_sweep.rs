@@ -5,9 +5,10 @@ use gwpool_common::limits;
 use gwpool_harness::bed;
 use gwpool_harness::crowd::{self, Crowd, HEAVY, IDLE_S, ROUTES};
 
-/// Ticks of so many seconds at the bed's 250 Hz, and one more.
+/// Ticks of so many seconds at the bed's 250 Hz: one that is not whole, and one in which what is idle may have begun,
+/// counted in.
 fn after(seconds: u16) -> u32 {
-    u32::from(seconds) * 1000 / 1024 + 1
+    u32::from(seconds) * 1000 / 1024 + 2
 }
 
 fn flows() -> u32 {

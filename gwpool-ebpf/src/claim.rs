@@ -136,7 +136,7 @@ impl<F: Family> Claim<F> {
             }
             _ => mapping.seen,
         };
-        let limit = lifetime::ticks(world.nat().longest_s, world.settings().ticks_per_1024_s);
+        let limit = lifetime::lapse(world.nat().longest_s, world.settings().ticks_per_1024_s);
         if lifetime::age(seen, world.now()) < limit {
             return false;
         }

@@ -61,7 +61,7 @@ pub fn state<F: Family, W: World<F>>(
         return State::Closed;
     }
     let limit_s = established_s::<F, W>(world, key.protocol, flow, closed);
-    let limit = ticks(limit_s, per_1024_s);
+    let limit = lapse(limit_s, per_1024_s);
     match (idle < limit || age(other.seen, now) < limit, closed) {
         (true, _) => State::Live,
         (false, true) => State::Closed,
@@ -209,7 +209,7 @@ pub fn waits<F: Family, W: World<F>>(world: &W, protocol: u8, flow: &Flow<F::Add
     } else {
         limits::UDP_UNREPLIED_S
     };
-    age(flow.seen, world.now()) < ticks(limit_s, world.settings().ticks_per_1024_s)
+    age(flow.seen, world.now()) < lapse(limit_s, world.settings().ticks_per_1024_s)
 }
 
 /// A mark may be this many ticks ahead of a clock that was read before it, on another CPU or in the daemon: such a
@@ -245,6 +245,12 @@ pub const fn limit_s(protocol: u8, closed: bool, idle_s: u16, closing_s: u16) ->
 #[inline(always)]
 pub const fn ticks(seconds: u16, ticks_per_1024_s: u32) -> u16 {
     ((seconds as u32 * ticks_per_1024_s + 1023) >> 10) as u16
+}
+
+/// Ticks after which so many seconds have passed in any case: a mark may be of the last moment of its tick.
+#[inline(always)]
+pub const fn lapse(seconds: u16, ticks_per_1024_s: u32) -> u16 {
+    ticks(seconds, ticks_per_1024_s) + 1
 }
 
 #[cfg(test)]

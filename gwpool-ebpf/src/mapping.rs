@@ -118,7 +118,7 @@ pub fn lets_in<F: Family, W: World<F>>(
                 return false;
             };
             let limit_s = lifetime::nat_idle_s(nat, outside.protocol);
-            let limit = lifetime::ticks(limit_s, world.settings().ticks_per_1024_s);
+            let limit = lifetime::lapse(limit_s, world.settings().ticks_per_1024_s);
             lifetime::age(seen, world.now()) < limit
         }
         _ => false,

@@ -11,7 +11,7 @@ use gwpool_common::flow::Flow;
 use gwpool_common::limits::{self, Settings, TCP_CLOSING_HURRIED_S, TCP_CLOSING_S};
 use gwpool_common::nat::Nat;
 use gwpool_common::net::V4;
-use gwpool_ebpf::lifetime::{age, limit_s, nat_closing_s, nat_idle_s, nat_transitory_s, ticks};
+use gwpool_ebpf::lifetime::{age, lapse, limit_s, nat_closing_s, nat_idle_s, nat_transitory_s};
 use gwpool_ebpf::parse::{ICMP, TCP, UDP};
 
 /// Timers of which nothing is said.
@@ -63,7 +63,7 @@ impl Timers {
         let limits = |idle_s| {
             let limit = |protocol, closed| {
                 let seconds = limit_s(protocol, closed, idle_s, settings.closing_s);
-                ticks(seconds, settings.ticks_per_1024_s)
+                lapse(seconds, settings.ticks_per_1024_s)
             };
             Limits {
                 tcp: limit(TCP, false),
@@ -106,8 +106,8 @@ impl Timers {
     pub fn waits(&self, protocol: u8, backend: u32) -> u16 {
         match (backend, protocol) {
             (NAT, _) => self.mapping(protocol),
-            (_, TCP) => ticks(limits::HANDSHAKE_S, self.ticks_per_1024_s),
-            _ => ticks(limits::UDP_UNREPLIED_S, self.ticks_per_1024_s),
+            (_, TCP) => lapse(limits::HANDSHAKE_S, self.ticks_per_1024_s),
+            _ => lapse(limits::UDP_UNREPLIED_S, self.ticks_per_1024_s),
         }
     }
 
@@ -136,7 +136,7 @@ impl Timers {
 impl Translated {
     /// Where nothing is set any more, as it is by itself: a host that no longer translates ends its flows in time.
     fn of(settings: &Settings, nat: &Nat<V4>) -> Self {
-        let ticks = |seconds| ticks(seconds, settings.ticks_per_1024_s);
+        let idle = |seconds| lapse(seconds, settings.ticks_per_1024_s);
         let nat = if nat.tcp_established_s == 0 {
             &UNSET
         } else {
@@ -144,14 +144,14 @@ impl Translated {
         };
         Translated {
             flows: Limits {
-                tcp: ticks(nat_idle_s(nat, TCP)),
-                closed: ticks(nat_closing_s(nat, settings.closing_s)),
-                udp: ticks(nat_idle_s(nat, UDP)),
+                tcp: idle(nat_idle_s(nat, TCP)),
+                closed: idle(nat_closing_s(nat, settings.closing_s)),
+                udp: idle(nat_idle_s(nat, UDP)),
             },
-            icmp: ticks(nat_idle_s(nat, ICMP)),
-            other: ticks(nat.other_s),
-            tcp_transitory: ticks(nat_transitory_s(nat, TCP)),
-            udp_unreplied: ticks(nat_transitory_s(nat, UDP)),
+            icmp: idle(nat_idle_s(nat, ICMP)),
+            other: idle(nat.other_s),
+            tcp_transitory: idle(nat_transitory_s(nat, TCP)),
+            udp_unreplied: idle(nat_transitory_s(nat, UDP)),
         }
     }
 }

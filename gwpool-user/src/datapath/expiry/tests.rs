@@ -66,32 +66,32 @@ fn over(timers: &Timers, protocol: u8, one: Flow<V4>, other: Flow<V4>, now: u16)
 }
 
 #[test]
-fn seconds_become_ticks_rounded_up() {
+fn seconds_become_ticks_that_take_as_long_in_any_case() {
     let timers = timers(240);
     let limits = |backend| {
         [(TCP, false), (TCP, true), (UDP, false)]
             .map(|(protocol, closed)| timers.limit(protocol, closed, backend))
     };
-    assert_eq!(limits(4), [7266, 235, 293]);
+    assert_eq!(limits(4), [7267, 236, 294]);
     assert_eq!(limits(900), limits(4));
-    assert_eq!([limits(5)[0], limits(5)[2]], [59, 59]);
+    assert_eq!([limits(5)[0], limits(5)[2]], [60, 60]);
 }
 
 #[test]
 fn a_flow_is_over_when_both_halves_are_idle_long_enough() {
     // protocol, flags and ages of the halves, over?
     for (protocol, flags, ages, wanted) in [
-        (TCP, (0, 0), (7266, 7266), true),
-        (TCP, (0, 0), (7265, 7266), false),
+        (TCP, (0, 0), (7267, 7267), true),
+        (TCP, (0, 0), (7266, 7267), false),
         (TCP, (0, 0), (9000, 1), false),
         (TCP, (FIN, 0), (300, 300), false),
-        (TCP, (FIN, FIN), (235, 235), true),
-        (TCP, (FIN, FIN), (300, 234), false),
-        (TCP, (RST, 0), (235, 240), true),
-        (TCP, (0, RST), (235, 240), true),
-        (TCP, (0, RST), (235, 0), false),
-        (UDP, (0, 0), (293, 293), true),
-        (UDP, (0, 0), (293, 292), false),
+        (TCP, (FIN, FIN), (236, 236), true),
+        (TCP, (FIN, FIN), (300, 235), false),
+        (TCP, (RST, 0), (236, 240), true),
+        (TCP, (0, RST), (236, 240), true),
+        (TCP, (0, RST), (236, 0), false),
+        (UDP, (0, 0), (294, 294), true),
+        (UDP, (0, 0), (294, 293), false),
         (UDP, (FIN, FIN), (250, 250), false),
     ] {
         for now in [10_000u16, 100, 65_535] {
@@ -113,7 +113,7 @@ fn a_flow_is_over_when_both_halves_are_idle_long_enough() {
 fn whoever_is_over_is_suspected_by_one_of_its_halves() {
     let timers = timers(240);
     for flags in [(0, 0), (FIN, FIN), (RST, 0), (0, RST), (FIN, RST)] {
-        for ages in [(60, 60), (300, 300), (235, 7000), (8000, 8000), (100, 9000)] {
+        for ages in [(60, 60), (300, 300), (236, 7000), (8000, 8000), (100, 9000)] {
             for protocol in [TCP, UDP] {
                 for backend in [4, OWN] {
                     let now = 12_345u16;
@@ -147,7 +147,7 @@ fn a_backends_own_time_ends_its_flows_and_nobody_elses() {
                 100,
             )
         };
-        assert!(quiet(OWN, 59) && !quiet(OWN, 58) && !quiet(4, 59));
+        assert!(quiet(OWN, 60) && !quiet(OWN, 59) && !quiet(4, 60));
     }
 }
 
@@ -162,10 +162,10 @@ fn a_mark_ahead_of_the_clock_is_fresh() {
 fn hurried_settings_let_go_of_closed_flows_early() {
     let quiet = |flags| (half(4, flags, 0), half(4, 0, 0));
     let (one, other) = quiet(RST);
-    assert!(over(&timers(10), TCP, one, other, 10));
-    assert!(!over(&timers(240), TCP, one, other, 10));
+    assert!(over(&timers(10), TCP, one, other, 11));
+    assert!(!over(&timers(240), TCP, one, other, 11));
     let (one, other) = quiet(0);
-    assert!(!over(&timers(10), TCP, one, other, 10));
+    assert!(!over(&timers(10), TCP, one, other, 11));
 }
 
 #[test]
@@ -192,21 +192,21 @@ fn closed_flows_are_hurried_above_nine_tenths_until_below_eight() {
 fn translated_flows_go_by_the_nats_timers() {
     let timers = timers(TCP_CLOSING_S);
     for (protocol, closed, wanted) in [
-        (TCP, false, 1000),
-        (TCP, true, 125),
-        (UDP, false, 63),
-        (UDP, true, 63),
-        (1, false, 16),
-        (47, false, 8),
+        (TCP, false, 1001),
+        (TCP, true, 126),
+        (UDP, false, 64),
+        (UDP, true, 64),
+        (1, false, 17),
+        (47, false, 9),
     ] {
         assert_eq!(timers.limit(protocol, closed, NAT), wanted, "{protocol}");
         assert_ne!(timers.limit(protocol, closed, 4), wanted, "{protocol}");
     }
     let mappings = [TCP, UDP, 1, 47].map(|protocol| timers.mapping(protocol));
-    assert_eq!(mappings, [125, 32, 16, 8]);
+    assert_eq!(mappings, [126, 33, 17, 9]);
     let waits = [TCP, UDP, 1].map(|protocol| timers.waits(protocol, NAT));
-    assert_eq!(waits, [125, 32, 16]);
-    assert_eq!([timers.waits(TCP, 4), timers.waits(UDP, 4)], [235, 118]);
+    assert_eq!(waits, [126, 33, 17]);
+    assert_eq!([timers.waits(TCP, 4), timers.waits(UDP, 4)], [236, 119]);
     assert_eq!(timers.seconds(1000), 1024);
 }
 
@@ -215,7 +215,7 @@ fn a_closed_translated_flow_is_hurried_with_the_others() {
     let closed = |closing_s| timers(closing_s).limit(TCP, true, NAT);
     assert_eq!(
         [TCP_CLOSING_HURRIED_S, TCP_CLOSING_S].map(closed),
-        [10, 125]
+        [11, 126]
     );
 }
 
@@ -231,6 +231,6 @@ fn where_nothing_is_translated_any_more_flows_end_in_their_protocols_time() {
     assert_eq!(timers.limit(UDP, false, NAT), timers.limit(UDP, false, 4));
     assert_eq!(
         [1, 47].map(|protocol| timers.limit(protocol, false, NAT)),
-        [59, 293]
+        [60, 294]
     );
 }

@@ -11,7 +11,7 @@ const HOST: V4 = [192, 168, 1, 11];
 const NEIGHBOUR: V4 = [192, 168, 1, 12];
 const OUTSIDE: V4 = [10, 9, 0, 254];
 const NOW: u16 = 1000;
-const OLD: u16 = NOW - 100;
+const OLD: u16 = NOW - 101;
 
 fn timers() -> Timers {
     let settings = Settings {
@@ -134,7 +134,7 @@ fn a_mapping_is_over_when_it_is_idle_and_no_flow_names_it() {
 
 #[test]
 fn each_protocol_has_its_own_time() {
-    for (protocol, limit) in [(TCP, 100), (UDP, 50), (1, 20)] {
+    for (protocol, limit) in [(TCP, 101), (UDP, 51), (1, 21)] {
         let near = end(End::<V4>::INSIDE, HOST, 41000, protocol);
         let far = end(End::<V4>::OUTSIDE, OUTSIDE, 41000, protocol);
         for (age, wanted) in [(limit - 1, 0), (limit, 2)] {

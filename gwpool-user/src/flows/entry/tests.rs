@@ -24,27 +24,27 @@ fn a_translated_flow_reads_as_conntrack_says_it() {
     for (row, expected) in [
         (
             row(TCP, true, 0, 0),
-            format!("tcp      6 497 ESTABLISHED {there} {back} [ASSURED] nat"),
+            format!("tcp      6 498 ESTABLISHED {there} {back} [ASSURED] nat"),
         ),
         (
             row(TCP, true, FIN, FIN),
-            format!("tcp      6 47 TIME_WAIT {there} {back} [ASSURED] nat"),
+            format!("tcp      6 48 TIME_WAIT {there} {back} [ASSURED] nat"),
         ),
         (
             row(TCP, false, 0, 0),
-            format!("tcp      6 47 SYN_SENT {there} [UNREPLIED] {back} nat"),
+            format!("tcp      6 48 SYN_SENT {there} [UNREPLIED] {back} nat"),
         ),
         (
             row(TCP, false, 0, REPLIED),
-            format!("tcp      6 47 SYN_RECV {there} {back} nat"),
+            format!("tcp      6 48 SYN_RECV {there} {back} nat"),
         ),
         (
             row(UDP, true, 0, 0),
-            format!("udp      17 37 {there} {back} [ASSURED] nat"),
+            format!("udp      17 38 {there} {back} [ASSURED] nat"),
         ),
         (
             row(UDP, false, 0, 0),
-            format!("udp      17 27 {there} [UNREPLIED] {back} nat"),
+            format!("udp      17 28 {there} [UNREPLIED] {back} nat"),
         ),
     ] {
         assert_eq!(line(row), expected);
@@ -55,7 +55,7 @@ fn a_translated_flow_reads_as_conntrack_says_it() {
 fn queries_have_an_identifier_and_other_protocols_nothing() {
     let mut query = row(ICMP, true, 0, 0);
     (query.key.destination_port, query.back.source_port) = ([0; 2], [0; 2]);
-    let expected = "icmp     1 17 src=192.168.1.11 dst=10.9.0.100 id=41000 src=10.9.0.100 dst=10.9.0.254 id=41001 \
+    let expected = "icmp     1 18 src=192.168.1.11 dst=10.9.0.100 id=41000 src=10.9.0.100 dst=10.9.0.254 id=41001 \
                     [ASSURED] nat";
     assert_eq!(line(query), expected);
     for (protocol, name) in [
@@ -90,10 +90,10 @@ fn a_routes_flow_says_whose_it_is() {
 #[test]
 fn a_mapping_is_a_line_and_an_object_of_its_own() {
     let mut entry = entry(Row::Mapping(mapping()), None);
-    let text = "udp      17 26 MAPPING src=192.168.1.11 sport=41000 nat=10.9.0.254 port=41001";
+    let text = "udp      17 27 MAPPING src=192.168.1.11 sport=41000 nat=10.9.0.254 port=41001";
     assert_eq!(entry.to_string(), text);
     let object = json!({
-        "kind": "mapping", "protocol": "udp", "number": 17, "seconds": 26, "state": "MAPPING",
+        "kind": "mapping", "protocol": "udp", "number": 17, "seconds": 27, "state": "MAPPING",
         "source": "192.168.1.11", "source_port": 41000, "nat_address": "10.9.0.254", "nat_port": 41001,
     });
     assert_eq!(serde_json::to_value(&entry).unwrap(), object);
@@ -113,7 +113,7 @@ fn a_flow_is_an_object() {
     let mut flow = row(TCP, false, 0, REPLIED);
     flow.nat = false;
     let object = json!({
-        "kind": "flow", "protocol": "tcp", "number": 6, "seconds": 47, "state": "SYN_RECV",
+        "kind": "flow", "protocol": "tcp", "number": 6, "seconds": 48, "state": "SYN_RECV",
         "client": {"source": "192.168.1.11", "source_port": 41000, "destination": "10.9.0.100", "destination_port": 80},
         "reply": {"source": "10.9.0.100", "source_port": 80, "destination": "10.9.0.254", "destination_port": 41001},
         "replied": true, "assured": false, "nat": false, "route": "web", "backend": "gateway-2",
