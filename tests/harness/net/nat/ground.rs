@@ -190,8 +190,14 @@ fn route(
     ])?;
     e.nft(&deaf(PLAYED_OUTSIDE))?;
     e.nft(&format!(
-        "table ip crossing {{\n chain input {{\n type filter hook input priority filter;\n \
-         tcp dport {SYN_DEAF} tcp flags & (syn | ack) == syn drop\n ip dscp {} drop\n }}\n }}\n",
+        "table ip crossing {{
+            chain input {{
+                type filter hook input priority filter;
+                tcp dport {SYN_DEAF} tcp flags & (syn | ack) == syn drop
+                ip dscp {} drop
+            }}
+        }}
+        ",
         UNHEARD >> 2
     ))?;
     r.ip(&[
@@ -207,7 +213,13 @@ fn route(
 /// A host's own TCP does not hear what the test plays.
 fn deaf(ports: std::ops::Range<u16>) -> String {
     format!(
-        "table ip played {{\n chain input {{\n type filter hook input priority filter;\n tcp dport {}-{} drop\n }}\n }}\n",
+        "table ip played {{
+            chain input {{
+                type filter hook input priority filter;
+                tcp dport {}-{} drop
+            }}
+        }}
+        ",
         ports.start,
         ports.end - 1
     )

@@ -33,12 +33,16 @@ pub enum Subject {
 pub enum Setting {
     /// What one gets without saying anything; gwpool has a VIP outside.
     Plain,
-    /// Timers divided by [`timers`]' divisors.
+    /// Timers divided by [`timers`]' divisors, and mappings logged.
     Hurried,
     /// The NAT address is the gateway's own.
     Own,
     /// These outside ports only.
     Ports(u16, u16),
+    /// The same, shared where none is free.
+    Overload(u16, u16),
+    /// The VIP outside is another host's now.
+    Standby,
     /// Two outside addresses.
     Pair,
     /// `ports_per_host` of this many.
@@ -153,7 +157,7 @@ impl Ground {
             output(self.gateway.user("stop")?.arg("--detach"))?;
         }
         let outside: &[Ipv4Addr] = match setting {
-            Setting::Own => &[],
+            Setting::Own | Setting::Standby => &[],
             Setting::Pair => &POOL,
             _ => &[VIP],
         };
@@ -182,9 +186,10 @@ fn inventory(datapath: Datapath, setting: Setting) -> String {
         _ => format!("\n      gateway-network: {{virtual_router_id: 6, vip: {VIP}}}"),
     };
     let nat = match setting {
-        Setting::Plain | Setting::Own => String::new(),
-        Setting::Hurried => format!("timeouts: {{{}}}", timers::inventory()),
+        Setting::Plain | Setting::Own | Setting::Standby => String::new(),
+        Setting::Hurried => format!("log: true, timeouts: {{{}}}", timers::inventory()),
         Setting::Ports(low, high) => format!("ports: {low}-{high}"),
+        Setting::Overload(low, high) => format!("overload: true, ports: {low}-{high}"),
         Setting::Pair => format!("addresses: [{}, {}]", POOL[0], POOL[1]),
         Setting::Share(ports) => format!("ports_per_host: {ports}"),
         Setting::Filtering(word) => format!("filtering: {word}"),

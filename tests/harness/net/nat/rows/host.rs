@@ -60,7 +60,7 @@ pub const ROWS: &[Row] = &[
         "host_and_clients_race",
         "1.5 host sockets",
         Must,
-        "10,000 connections of the host (half of them a container's) race 10,000 of an inside host from equal ports: each gets its own answer",
+        "10,000 connections of the host and a container race 10,000 of an inside host's",
         race_for_ports,
     )
     .under(Setting::Own),

@@ -3,7 +3,7 @@
 use super::super::ground::{C1, C2, E, Ground};
 use super::super::probe::{ANY, heard, icmp_kind, quoted, told};
 use super::super::row::{
-    Level::{Must, Should},
+    Level::{May, Must, Should},
     Row, Seen, judge,
 };
 use super::super::subject::Setting;
@@ -33,6 +33,15 @@ pub const ROWS: &[Row] = &[
         share,
     )
     .under(Setting::Share(SHARE))
+    .not_of_linux(),
+    Row::new(
+        "ports_are_shared_where_that_is_allowed",
+        "RFC 7857 3",
+        May,
+        "with `overload` four ports carry seven sockets that speak with seven different ones",
+        overload,
+    )
+    .under(Setting::Overload(50_000, 50_003))
     .not_of_linux(),
     Row::new(
         "who_is_denied_does_not_leave",
@@ -90,6 +99,34 @@ fn share(ground: &Ground) -> Seen {
             "of {} sockets of c1 and {SHARE} of c2 (get through, are told): {greedy:?}, {other:?}",
             SHARE + 2
         ),
+    )
+}
+
+fn overload(ground: &Ground) -> Seen {
+    let mut seen = Vec::new();
+    let mut open = Vec::new();
+    for number in 0..7 {
+        let to = (E, 8200 + number);
+        let server = sockets::udp(&ground.e, to.0, to.1)?;
+        let inside = sockets::udp(&ground.c1, ANY, 44_640 + number)?;
+        inside.send_to(b"question", to)?;
+        let Some((_, from)) = heard(&server)? else {
+            return judge(
+                false,
+                format!("{seen:?}, and the next does not get through"),
+            );
+        };
+        server.send_to(b"answer", from)?;
+        seen.push(from.port());
+        open.push((inside, server));
+    }
+    let answered = open.iter().map(|(inside, _)| Ok(heard(inside)?.is_some()));
+    let answered = answered.collect::<Result<Vec<bool>>>()?;
+    let lost = answered.iter().filter(|answered| !**answered).count();
+    let allowed = seen.iter().all(|port| (50_000..=50_003).contains(port));
+    judge(
+        lost == 0 && allowed,
+        format!("seven sockets are seen as {seen:?}, {lost} are not answered"),
     )
 }
 

@@ -10,12 +10,14 @@ use super::super::row::{
     Row, Seen, judge,
 };
 use super::super::subject::{POOL, Setting};
+use crate::net::gateway::user_binary;
 use crate::net::namespace::Namespace;
 use crate::net::sockets;
 use crate::net::wire::Tap;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::process::Command;
 
 pub const ROWS: &[Row] = &[
     Row::new(
@@ -34,6 +36,14 @@ pub const ROWS: &[Row] = &[
         paired,
     )
     .under(Setting::Pair)
+    .not_of_linux(),
+    Row::new(
+        "overlapping_prefixes_are_refused",
+        "RFC 4787 REQ-7",
+        Must,
+        "an inside prefix that is also outside is refused before anything is translated",
+        overlapping,
+    )
     .not_of_linux(),
     Row::new(
         "udp_ports_are_not_overloaded",
@@ -107,7 +117,7 @@ pub const ROWS: &[Row] = &[
         "query_ids_are_told_apart",
         "RFC 5508 REQ-1",
         Must,
-        "two hosts' queries with one identifier differ outside, and each gets its reply with its own identifier",
+        "two hosts' queries with one identifier differ outside; each gets its own reply",
         query_ids,
     ),
     Row::new(
@@ -138,6 +148,30 @@ fn udp_endpoint_independent(ground: &Ground) -> Seen {
     let targets = [(E, 8081), (E, 8080), (E1, 8080)];
     let seen = udp_seen(ground, &ground.c2, 41_000, &targets)?;
     equal("while c1 holds 41000, c2's 41000 is seen as", &ports(&seen))
+}
+
+/// The configuration that runs, but for one more inside prefix: that of the network outside.
+fn overlapping(ground: &Ground) -> Seen {
+    let text = std::fs::read_to_string(ground.gateway.inventory_file())?;
+    let file = ground.gateway.directory.join("overlapping.yml");
+    std::fs::write(
+        &file,
+        text.replace("nat: {", "nat: {sources: [10.9.0.0/16]"),
+    )?;
+    let mut check = Command::new(user_binary()?);
+    let check = check
+        .args(["check", "--node", "gateway-4", "-i"])
+        .arg(&file);
+    let output = check.output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    judge(
+        output.status.code() == Some(2) && said.contains("10.9.0.0/16"),
+        format!(
+            "check ends with {:?}: {}",
+            output.status.code(),
+            said.lines().next().unwrap_or_default()
+        ),
+    )
 }
 
 fn tcp_endpoint_independent(ground: &Ground) -> Seen {

@@ -1,12 +1,13 @@
 //! Protocols that the translation does not know, payloads that it must not, and packets of no connection: whatever
 //! leaves, leaves translated (the checklist's 1.5; RFC 4787 REQ-10, RFC 5382 REQ-6).
 
-use super::super::ground::{C1, C2, E, Ground};
-use super::super::probe::{ANY, bare, comes, icmp_kind, tcp, told, until};
+use super::super::ground::{C1, C2, E, Ground, OWN};
+use super::super::probe::{ANY, bare, comes, icmp_kind, query, tcp, told, until};
 use super::super::row::{
     Level::{Must, Should},
     Row, Seen, judge,
 };
+use super::super::subject::Setting;
 use super::super::witness::from_the_box;
 use crate::net::sockets;
 use crate::net::wire::{Packet, Tap};
@@ -14,13 +15,21 @@ use anyhow::Result;
 use std::io::Read;
 
 pub const ROWS: &[Row] = &[
-    Row::new("protocol_200", "DESIGN 2.4", Must, "an unknown protocol is translated by address, both ways", |ground| unknown(ground, 200)),
-    Row::new("gre", "DESIGN 2.4", Must, "so is GRE", |ground| unknown(ground, 47)),
+    Row::new(
+        "protocol_200",
+        "DESIGN 2.4",
+        Must,
+        "an unknown protocol is translated by address, both ways",
+        |ground| unknown(ground, 200),
+    ),
+    Row::new("gre", "DESIGN 2.4", Must, "so is GRE", |ground| {
+        unknown(ground, 47)
+    }),
     Row::new(
         "unknown_protocols_have_one_host",
         "DESIGN 2.4",
         Should,
-        "a second inside host that speaks it to the same host is told (3/13), never mixed with the first",
+        "a second inside host that speaks it to the same host is told (3/13), and not mixed",
         second_host,
     )
     .linux_breaks("told: false"),
@@ -49,8 +58,29 @@ pub const ROWS: &[Row] = &[
     )
     .linux_breaks("from 192.168.1.11")
     .linux_leaks(),
-    Row::new("ftp_payload_is_untouched", "RFC 5382 REQ-6", Must, "no FTP ALG: a PORT command stays as it is", ftp),
-    Row::new("sip_payload_is_untouched", "RFC 4787 REQ-10", Must, "no SIP ALG: addresses in a datagram stay as they are", sip),
+    Row::new(
+        "a_standby_does_not_leak",
+        "DESIGN 2.4",
+        Must,
+        "while another host has the VIP nothing of inside hosts leaves, translated or not",
+        standby,
+    )
+    .under(Setting::Standby)
+    .not_of_linux(),
+    Row::new(
+        "ftp_payload_is_untouched",
+        "RFC 5382 REQ-6",
+        Must,
+        "no FTP ALG: a PORT command stays as it is",
+        ftp,
+    ),
+    Row::new(
+        "sip_payload_is_untouched",
+        "RFC 4787 REQ-10",
+        Must,
+        "no SIP ALG: addresses in a datagram stay as they are",
+        sip,
+    ),
 ];
 
 fn unknown(ground: &Ground, protocol: u8) -> Seen {
@@ -156,6 +186,38 @@ fn crc32c(bytes: &[u8]) -> u32 {
     !crc
 }
 
+fn standby(ground: &Ground) -> Seen {
+    let tap = Tap::open(&ground.e)?;
+    for packet in [
+        Packet::parse(&format!("udp {C1}:44520 > {E}:8080 len=8"))?,
+        Packet::parse(&format!("tcp {C1}:45610 > {E}:9062 S"))?,
+        Packet::parse(&format!("tcp {C1}:45611 > {E}:9062 A"))?,
+        query(8, 793, C1, E, &[0; 8]),
+        bare(200, C1, E, &[0; 8]),
+    ] {
+        packet.send(&ground.c1)?;
+    }
+    // The gateway's own leaves all the same.
+    let (server, own) = (
+        sockets::udp(&ground.e, E, 8080)?,
+        sockets::udp(ground.gw(), ANY, 0)?,
+    );
+    let from = told(&own, (E, 8080), &server)?;
+    let is_own = |packet: &Packet| packet.source() == OWN && packet.ports() == (from.port(), 8080);
+    let mut before = until(&tap, is_own)?;
+    let insides = [44_520, 45_610, 45_611];
+    before.retain(|packet| {
+        from_the_box(packet)
+            || packet.protocol() == 200
+            || insides.contains(&packet.ports().0)
+            || icmp_kind(packet) == Some((8, 0))
+    });
+    judge(
+        before.is_empty(),
+        format!("of five packets E sees {before:?}, and the gateway as {from}"),
+    )
+}
+
 fn ftp(ground: &Ground) -> Seen {
     const COMMAND: &[u8] = b"PORT 192,168,1,11,160,40\r\n";
     let pair = tcp(ground, &ground.c1, 44_510, (E, 21))?;
@@ -169,7 +231,9 @@ fn ftp(ground: &Ground) -> Seen {
 }
 
 fn sip(ground: &Ground) -> Seen {
-    const REQUEST: &[u8] = b"REGISTER sip:10.9.0.100 SIP/2.0\r\nVia: SIP/2.0/UDP 192.168.1.11:5060\r\nContact: <sip:a@192.168.1.11:5060>\r\nContent-Length: 0\r\n\r\n";
+    const REQUEST: &[u8] = b"REGISTER sip:10.9.0.100 SIP/2.0\r\n\
+        Via: SIP/2.0/UDP 192.168.1.11:5060\r\n\
+        Contact: <sip:a@192.168.1.11:5060>\r\nContent-Length: 0\r\n\r\n";
     let server = sockets::udp(&ground.e, E, 5060)?;
     let inside = sockets::udp(&ground.c1, ANY, 5060)?;
     inside.send_to(REQUEST, (E, 5060))?;

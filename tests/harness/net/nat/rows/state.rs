@@ -22,7 +22,7 @@ pub const ROWS: &[Row] = &[
         "no_reset_when_the_outside_speaks_first",
         "T-NORST",
         Must,
-        "tables emptied, the outside speaks first: it gets no reset, and the connection lives on later",
+        "tables emptied, the outside speaks first: no reset, and the connection lives on later",
         no_reset,
     )
     .linux_breaks("resets: 10")

@@ -10,6 +10,7 @@ use super::super::row::{
 use super::super::subject::Setting;
 use super::super::timers::{ICMP, UDP};
 use crate::net::sockets;
+use crate::net::wait::wait_until;
 use crate::net::wire::{Packet, Tap};
 use anyhow::{Context, Result};
 use std::net::{SocketAddrV4, UdpSocket};
@@ -75,6 +76,15 @@ pub const ROWS: &[Row] = &[
         outbound_errors,
     )
     .under(Setting::Hurried),
+    Row::new(
+        "mappings_are_logged",
+        "RFC 6888 REQ-12",
+        Should,
+        "with `log` a mapping's begin and its end are written down",
+        logged,
+    )
+    .under(Setting::Hurried)
+    .not_of_linux(),
     Row::new(
         "a_port_rests_before_its_next_host",
         "RFC 6888 REQ-8",
@@ -283,5 +293,23 @@ fn rests(ground: &Ground) -> Seen {
     judge(
         first != second,
         format!("c1 was {first}; some time after its end c2 is {second}, {word}"),
+    )
+}
+
+fn logged(ground: &Ground) -> Seen {
+    let seen = talk(ground, 45_090, 8190)?.seen;
+    let mapping = format!("udp {C1}:45090 as {seen}");
+    let said = |what: &str| {
+        let line = format!("{what}: {mapping}");
+        // Over after its timer, found by the sweep after that.
+        let come = wait_until(&line, UDP.scaled(300) * 3, || {
+            std::fs::read_to_string(ground.gateway.log()).is_ok_and(|log| log.contains(&line))
+        });
+        come.is_ok()
+    };
+    let (begins, ends) = (said("begins"), said("ends"));
+    judge(
+        begins && ends,
+        format!("of {mapping} the begin is logged: {begins}, the end: {ends}"),
     )
 }
