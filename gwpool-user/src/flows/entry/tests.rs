@@ -64,7 +64,7 @@ fn queries_have_an_identifier_and_other_protocols_nothing() {
         (200, "unknown  200"),
     ] {
         let expected = format!(
-            "{name} 7 src=192.168.1.11 dst=10.9.0.100 src=10.9.0.100 dst=10.9.0.254 [ASSURED] nat"
+            "{name} 8 src=192.168.1.11 dst=10.9.0.100 src=10.9.0.100 dst=10.9.0.254 [ASSURED] nat"
         );
         assert_eq!(line(row(protocol, true, 0, 0)), expected);
     }
