@@ -1,10 +1,12 @@
 //! The demonstration: build, ask every route through every gateway, compare what the servers answered with what
-//! stats says, show the tables. Thirds, to the request.
+//! stats says, show the tables. Thirds, to the request. Then the NAT pair (`outbound`).
 
+use crate::outbound;
 use anyhow::{Context, Result, ensure};
 use gwpool_harness::net::fabric::Datapath;
 use gwpool_harness::net::gateway::Gateway;
 use gwpool_harness::net::namespace::output;
+use gwpool_harness::net::nat_pool::{self, WEB};
 use gwpool_harness::net::site::Site;
 use gwpool_harness::net::world::World;
 use std::collections::BTreeMap;
@@ -42,9 +44,19 @@ pub fn build(id: &str, datapath: Datapath) -> Result<World> {
     };
     let mut world = World::links(id, datapath)?;
     done("a client and gateway-1 to gateway-3 are cabled to gateway-network and box-network")?;
+    nat_pool::build(&world.site, datapath).context("building the NAT pair's links")?;
+    done(
+        "so are gateway-4 and gateway-5, box-1 and box-2 inside, and an internet host behind a router",
+    )?;
     world.serve_all()?;
-    done("web servers listen where the NodePorts would, on each gateway")?;
+    let internet = world.site.nat_pool.internet.clone();
+    world.serve_at(&internet, "internet", &[WEB.port()])?;
+    done(
+        "web servers listen where the NodePorts would, on gateway-1 to gateway-3, and on the internet host",
+    )?;
+    // One pool after the other: each daemon's programs are verified at its start, which takes a CPU seconds.
     world.start_all()?;
+    world.start_together(&world.site.nat_pool.gateways().map(Gateway::clone))?;
     done(&format!(
         "gwpool-user runs on each gateway, datapath {}",
         datapath.name()
@@ -52,7 +64,8 @@ pub fn build(id: &str, datapath: Datapath) -> Result<World> {
     Ok(world)
 }
 
-/// Requests over all routes through each gateway; success if every one of them was shared out evenly.
+/// Requests over all routes through each gateway, then the inside hosts' own; success if every one of the former was
+/// shared out evenly, and nobody outside saw an inside host as itself.
 pub fn show(site: &Site) -> Result<ExitCode> {
     let begin = Instant::now();
     let mut faults = Vec::new();
@@ -65,20 +78,27 @@ pub fn show(site: &Site) -> Result<ExitCode> {
         "lab: {requests} requests answered ({:.1} s)",
         begin.elapsed().as_secs_f32()
     );
-    for gateway in &site.gateways {
+    let unsaid = faults.len().saturating_sub(FAULTS_SHOWN);
+    faults.truncate(FAULTS_SHOWN);
+    outbound::show(site, &mut faults)?;
+    for gateway in site.both_pools() {
         println!("\n{} ({})", gateway.name, gateway.gateway_network);
-        print!("{}", output(&mut gateway.user("stats")?)?);
+        match output(&mut gateway.user("stats")?) {
+            Ok(tables) => print!("{tables}"),
+            Err(error) => faults.push(format!("{error:#}")),
+        }
     }
     println!();
     if faults.is_empty() {
         println!("thirds, to the request: by the servers' own counts and by stats");
+        println!("inside hosts go out as gateway-4: by the internet host's own word");
         return Ok(ExitCode::SUCCESS);
     }
-    for fault in faults.iter().take(FAULTS_SHOWN) {
-        println!("NOT EVEN: {fault}");
+    for fault in &faults {
+        println!("NOT AS IT MUST BE: {fault}");
     }
-    if faults.len() > FAULTS_SHOWN {
-        println!("and {} more", faults.len() - FAULTS_SHOWN);
+    if unsaid > 0 {
+        println!("and {unsaid} more of routes");
     }
     Ok(ExitCode::FAILURE)
 }
@@ -105,7 +125,9 @@ fn drive(site: &Site, gateway: &Gateway, faults: &mut Vec<String>) -> Result<u64
         for (who, shares) in [("the servers", servers), ("stats", &counted)] {
             if !is_even(shares) {
                 let (gateway, route) = (&gateway.name, &route.name);
-                faults.push(format!("{route} through {gateway}, by {who}: {shares:?}"));
+                faults.push(format!(
+                    "{route} through {gateway} is not even by {who}: {shares:?}"
+                ));
             }
         }
     }

@@ -1,11 +1,12 @@
 //! `lab`: the seed's topology in network namespaces, to look at and to play in. `cargo xtask run` and
 //! `cargo xtask lab` build what it needs and then become it.
 //!
-//! `run` shows the pool at work and takes everything down; `up` leaves it to a background process (`serve`) that
+//! `run` shows the pools at work and takes everything down; `up` leaves it to a background process (`serve`) that
 //! owns servers and daemons; `shell` enters a host; `down` ends that process.
 
 mod background;
 mod drive;
+mod outbound;
 mod shell;
 
 use anyhow::Result;
@@ -25,7 +26,7 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Builds it, drives real requests over all routes through each gateway, and takes it down
+    /// Builds it, drives real requests over all routes through each gateway and from inside hosts out, and takes it down
     Run {
         /// native, auto, tc or generic
         #[arg(long, default_value = "native")]
@@ -42,7 +43,7 @@ enum Verb {
     },
     /// A shell on one of its hosts
     Shell {
-        /// client, fabric, gateway-1, gateway-2 or gateway-3
+        /// client, gateway-1 to gateway-5, box-1, box-2, internet, router or fabric
         #[arg(default_value = "client")]
         host: String,
     },

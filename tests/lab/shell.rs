@@ -4,6 +4,7 @@
 use crate::background::ID;
 use anyhow::{Context, Result, bail};
 use gwpool_harness::net::gateway::user_binary;
+use gwpool_harness::net::nat_pool::WEB;
 use gwpool_harness::net::run::Owner;
 use gwpool_harness::net::site::Site;
 use std::os::unix::process::CommandExt;
@@ -16,10 +17,11 @@ pub fn print_ways_in(site: &Site) {
         site.directory.display()
     );
     println!(
-        "  cargo xtask lab shell [HOST]    client (default), gateway-1, gateway-2, gateway-3, fabric"
+        "  cargo xtask lab shell [HOST]    one of {}; without a name the client",
+        names(site)
     );
     println!("  cargo xtask lab down            takes it down");
-    for gateway in &site.gateways {
+    for gateway in site.both_pools() {
         let (name, runtime) = (&gateway.name, gateway.runtime_dir());
         println!(
             "  {name} at {}: gwpool-user stats --runtime-dir {}",
@@ -35,10 +37,8 @@ pub fn enter(name: &str) -> Result<()> {
         bail!("no lab is up: `cargo xtask lab up` builds one");
     }
     let site = Site::of(ID);
-    let Some(namespace) = site.host(name) else {
-        bail!(
-            "no host {name:?} in the lab; it has client, gateway-1, gateway-2, gateway-3 and fabric"
-        );
+    let Some((_, namespace)) = site.hosts().find(|(host, _)| *host == name) else {
+        bail!("no host {name:?} in the lab; it has {}", names(&site));
     };
     let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
     let mut command = namespace.command(shell);
@@ -51,13 +51,22 @@ pub fn enter(name: &str) -> Result<()> {
         .env("PATH", format!("{}:{path}", folder.display()))
         .env("GWPOOL_LAB_HOST", name);
     println!("this is {name}; exit leaves it");
-    if let Some(gateway) = site.gateways.iter().find(|gateway| gateway.name == name) {
+    let gateways = site.both_pools();
+    if let Some(gateway) = gateways.iter().find(|gateway| gateway.name == name) {
         println!(
             "gwpool-user stats --runtime-dir {}",
             gateway.runtime_dir().display()
         );
+    } else if site.nat_pool.boxes.iter().any(|host| host.name == name) {
+        println!("curl -i http://{WEB}");
     } else {
         println!("curl http://{}:PORT", site.gateway(1).gateway_network);
     }
     bail!("becoming a shell: {}", command.exec())
+}
+
+/// Every host that can be entered.
+fn names(site: &Site) -> String {
+    let names: Vec<_> = site.hosts().map(|(name, _)| name).collect();
+    names.join(", ")
 }

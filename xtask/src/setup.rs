@@ -48,28 +48,34 @@ const TOOLS: &[Tool] = &[
         why: "offloads of the lab's hosts",
     },
     Tool {
+        name: "ping",
+        package: "iputils-ping",
+        need: Need::Lab,
+        why: "an inside host's queries",
+    },
+    Tool {
+        name: "curl",
+        package: "curl",
+        need: Need::Lab,
+        why: "a real client",
+    },
+    Tool {
+        name: "traceroute",
+        package: "traceroute",
+        need: Need::Lab,
+        why: "shows the gateway as a hop",
+    },
+    Tool {
         name: "nft",
         package: "nftables",
         need: Need::Test,
         why: "a gateway's own firewall rules",
     },
     Tool {
-        name: "curl",
-        package: "curl",
-        need: Need::Test,
-        why: "a real client",
-    },
-    Tool {
         name: "nginx",
         package: "nginx-light",
         need: Need::Test,
         why: "a real server",
-    },
-    Tool {
-        name: "traceroute",
-        package: "traceroute",
-        need: Need::Test,
-        why: "shows the gateway as a hop",
     },
 ];
 

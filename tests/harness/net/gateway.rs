@@ -3,7 +3,7 @@
 
 use super::fabric::Datapath;
 use super::namespace::{Namespace, output};
-use super::run::gate;
+use super::run::{self, gate};
 use super::site::project;
 use super::stats::Stats;
 use super::wait::wait_for;
@@ -47,6 +47,19 @@ pub struct Daemon {
 }
 
 impl Gateway {
+    /// gateway-NUMBER of a run.
+    pub fn of(id: &str, number: u8) -> Gateway {
+        let (name, directory) = (format!("gateway-{number}"), run::directory(id));
+        Gateway {
+            namespace: run::namespace(id, &name),
+            directory: directory.join(&name),
+            addresses_file: directory.join("addresses.yml"),
+            gateway_network: Ipv4Addr::new(10, 9, 0, number),
+            box_network: Ipv4Addr::new(192, 168, 1, number),
+            name,
+        }
+    }
+
     /// Where clients reach it.
     pub fn front(&self, port: u16) -> SocketAddrV4 {
         SocketAddrV4::new(self.gateway_network, port)

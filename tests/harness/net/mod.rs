@@ -2,8 +2,8 @@
 //! clients in them, and the daemon on each gateway. What is made here is removed on drop, on panic, on Ctrl-C and on
 //! SIGTERM; what a killed run left behind is swept by the next one. In the order of building: [`run`], [`namespace`],
 //! [`site`], [`fabric`], [`nodeport`] and [`nginx`], [`client`] and [`transfer`], [`sockets`], [`wire`] and [`flood`],
-//! [`gateway`] and [`hand`], [`ledger`], [`world`], all of it, and [`crowd`], many connections in one. [`nat`] is a
-//! suite with a ground of its own.
+//! [`gateway`] and [`hand`], [`nat_pool`], [`ledger`], [`world`], all of it, and [`crowd`], many connections in one.
+//! [`nat`] is a suite with a ground of its own.
 
 pub mod client;
 pub mod crowd;
@@ -14,6 +14,7 @@ pub mod hand;
 pub mod ledger;
 pub mod namespace;
 pub mod nat;
+pub mod nat_pool;
 pub mod nginx;
 pub mod nodeport;
 pub mod payload;

@@ -5,6 +5,7 @@ use super::client::Client;
 use super::fabric::Datapath;
 use super::gateway::Gateway;
 use super::namespace::Namespace;
+use super::nat_pool::NatPool;
 use super::nodeport::Counts;
 use super::run;
 use anyhow::{Context, Result};
@@ -30,47 +31,41 @@ pub struct Site {
     pub gateways: Vec<Gateway>,
     /// The web client on gateway-network.
     pub client: Client,
+    /// gateway-4 and gateway-5 and whom they serve: there only where [`nat_pool::build`](super::nat_pool::build) was asked.
+    pub nat_pool: NatPool,
 }
 
 impl Site {
     /// The site of a run.
     pub fn of(id: &str) -> Site {
-        let directory = run::directory(id);
-        let gateways = (1..=GATEWAYS).map(|number| {
-            let name = format!("gateway-{number}");
-            Gateway {
-                namespace: run::namespace(id, &name),
-                directory: directory.join(&name),
-                addresses_file: directory.join("addresses.yml"),
-                gateway_network: Ipv4Addr::new(10, 9, 0, number),
-                box_network: Ipv4Addr::new(192, 168, 1, number),
-                name,
-            }
-        });
         Site {
             id: id.to_owned(),
+            directory: run::directory(id),
             fabric: run::namespace(id, "fabric"),
-            gateways: gateways.collect(),
+            gateways: (1..=GATEWAYS)
+                .map(|number| Gateway::of(id, number))
+                .collect(),
             client: Client {
                 namespace: run::namespace(id, "client"),
             },
-            directory,
+            nat_pool: NatPool::of(id),
         }
     }
 
-    /// The namespace of `client`, `fabric` or a gateway.
-    pub fn host(&self, name: &str) -> Option<&Namespace> {
-        match name {
-            "client" => Some(&self.client.namespace),
-            "fabric" => Some(&self.fabric),
-            _ => Some(
-                &self
-                    .gateways
-                    .iter()
-                    .find(|gateway| gateway.name == name)?
-                    .namespace,
-            ),
-        }
+    /// Every host, by name; those of the NAT pair, too.
+    pub fn hosts(&self) -> impl Iterator<Item = (&str, &Namespace)> {
+        let gateways = self.gateways.iter();
+        let alone = [("client", &self.client.namespace), ("fabric", &self.fabric)];
+        gateways
+            .map(|gateway| (gateway.name.as_str(), &gateway.namespace))
+            .chain(self.nat_pool.hosts())
+            .chain(alone)
+    }
+
+    /// The gateways of both pools.
+    pub fn both_pools(&self) -> Vec<Gateway> {
+        let pair = self.nat_pool.gateways().into_iter();
+        self.gateways.iter().chain(pair).cloned().collect()
     }
 
     /// `gateway-NUMBER`.

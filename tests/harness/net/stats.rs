@@ -4,6 +4,7 @@
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 
 /// What one daemon reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -14,6 +15,8 @@ pub struct Stats {
     pub datapath: Datapath,
     /// In the order of their names.
     pub routes: Vec<Route>,
+    /// Whom it translates, as whom, and what has come of it.
+    pub nat: Nat,
     /// Packets by the way they ended.
     pub reasons: BTreeMap<String, u64>,
 }
@@ -58,6 +61,21 @@ pub struct Interface {
     pub name: String,
     /// `native`, `generic` or `tc`.
     pub mode: String,
+}
+
+/// Translation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Nat {
+    /// The NAT addresses.
+    pub addresses: Vec<Ipv4Addr>,
+    /// Whether the host holds them.
+    pub active: bool,
+    /// By protocol: `tcp`, `udp`, `icmp`, `other`.
+    pub mappings: BTreeMap<String, u64>,
+    /// Translated connections, queries included.
+    pub connections_total: u64,
+    /// Packets that would have left untranslated.
+    pub leaks_prevented_total: u64,
 }
 
 /// A route.

@@ -102,9 +102,14 @@ impl World {
             .try_for_each(|gateway| self.serve(gateway, &[]))
     }
 
-    /// A daemon on every gateway, started together; returns when all of them answer.
+    /// A daemon on every gateway.
     pub fn start_all(&mut self) -> Result<()> {
-        for gateway in &self.site.gateways {
+        self.start_together(&self.site.gateways.clone())
+    }
+
+    /// A daemon on each of these, started together; returns when all of them answer.
+    pub fn start_together(&mut self, gateways: &[Gateway]) -> Result<()> {
+        for gateway in gateways {
             self.daemons
                 .insert(gateway.name.clone(), gateway.start(self.datapath)?);
         }
