@@ -101,7 +101,10 @@ fn some(list: &[String]) -> String {
 fn limits(snapshot: &Snapshot) -> Table {
     let mut table = columns(&["LIMIT", "USED", "OF", "FULL"], 1);
     for (name, Fill { used, capacity }) in &snapshot.datapath.limits {
-        let full = (used * 100).checked_div(*capacity).unwrap_or(100);
+        // What takes no memory here cannot be full.
+        let Some(full) = (used * 100).checked_div(*capacity) else {
+            continue;
+        };
         table.add_row([
             name.clone(),
             used.to_string(),

@@ -76,6 +76,15 @@ fn what_is_rare_is_said_only_where_it_happens() {
 }
 
 #[test]
+fn what_has_no_room_here_is_not_full() {
+    let mut snapshot = example();
+    assert!(render(&snapshot, None).contains("mappings"));
+    let mappings = snapshot.datapath.limits.get_mut("mappings");
+    mappings.expect("it is listed").capacity = 0;
+    assert!(!render(&snapshot, None).contains("mappings"));
+}
+
+#[test]
 fn weights_have_a_column_only_where_there_are_some() {
     let mut weighted = example();
     weighted.routes[0].backends[1].weight = 0;
