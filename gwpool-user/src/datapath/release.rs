@@ -9,7 +9,7 @@ use super::error::Error;
 use super::expiry::Timers;
 use super::flows::Flows;
 use super::loader::Datapath;
-use super::mappings::{Entries, Suspects, Tally, corrections, other, words};
+use super::mappings::{Entries, Suspects, Tally, corrections, freed, other, words};
 use crate::plan::Plan;
 use aya::maps::MapError;
 use gwpool_common::flow::{Flow, FlowKey};
@@ -104,7 +104,7 @@ impl Release {
         let (over, marked) = suspects.over(&entries, &self.marked);
         self.marked = marked;
         let mut released = Released::default();
-        let mut freed = HashSet::new();
+        let mut alone = HashSet::new();
         for (number, end) in over.iter().enumerate() {
             if number % REMOVALS == REMOVALS - 1 {
                 tokio::task::yield_now().await;
@@ -117,10 +117,10 @@ impl Release {
             if end.side == End::<V4>::INSIDE {
                 released.over.push((*end, other(end, &found)));
             } else {
-                freed.insert(*end);
+                alone.insert(*end);
             }
         }
-        withdraw(&datapath.flows, &freed).await?;
+        withdraw(&datapath.flows, &alone).await?;
         if nat.flags & Nat::<V4>::LOGS != 0 {
             let inside = entries
                 .iter()
@@ -138,6 +138,40 @@ impl Release {
         released.corrections = (counts + words) as u64;
         Ok(released)
     }
+}
+
+/// Takes mappings out, whoever uses them, inside ends first, with their permissions: the outside ends that nobody has now.
+pub async fn take_out_all(flows: &Flows, pairs: &[Pair]) -> Result<HashSet<End<V4>>, Error> {
+    let mut freed = HashSet::new();
+    for (inside, outside) in pairs {
+        let back = flows.mappings.get(outside)?;
+        if back.is_some_and(|back| other(outside, &back) == *inside) {
+            freed.insert(*outside);
+        }
+    }
+    let inside: Vec<End<V4>> = pairs.iter().map(|(inside, _)| *inside).collect();
+    flows.mappings.write(&inside, |end| Some((*end, None)))?;
+    let outside: Vec<End<V4>> = freed.iter().copied().collect();
+    flows.mappings.write(&outside, |end| Some((*end, None)))?;
+    withdraw(flows, &freed).await?;
+    Ok(freed)
+}
+
+/// The ports of these ends can be given out again at once: a connection that goes on gets the same. `reserved`: the
+/// words of those that never are.
+pub async fn free(
+    flows: &Flows,
+    ends: &HashSet<End<V4>>,
+    nat: &Nat<V4>,
+    reserved: &[u64],
+) -> Result<(), Error> {
+    if ends.is_empty() {
+        return Ok(());
+    }
+    let now = flows.ports().await?;
+    let writes = freed(ends.iter(), nat, reserved, &now);
+    let set = |(index, word): &(u32, u64)| Some((*index, Some(*word)));
+    flows.ports.write(&writes, set).map(drop)
 }
 
 /// Removes an entry that is as it was found; false if it is not.
@@ -159,7 +193,7 @@ fn remove(datapath: &mut Datapath, end: &End<V4>, found: &Mapping<V4>) -> Result
 }
 
 /// The permissions of outside ends that are nobody's any more: whoever has the port next has asked nobody yet.
-pub async fn withdraw(flows: &Flows, freed: &HashSet<End<V4>>) -> Result<(), Error> {
+async fn withdraw(flows: &Flows, freed: &HashSet<End<V4>>) -> Result<(), Error> {
     if freed.is_empty() {
         return Ok(());
     }

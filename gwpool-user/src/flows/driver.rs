@@ -10,8 +10,7 @@ use super::row::{FlowRow, MappingRow, Row};
 use crate::datapath::Error;
 use crate::datapath::expiry::Timers;
 use crate::datapath::flows::{Flows, is_client_side};
-use crate::datapath::mappings::freed;
-use crate::datapath::release::withdraw;
+use crate::datapath::release::{Pair, free, take_out_all};
 use crate::datapath::tables::Named;
 use aya::Pod;
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
@@ -153,7 +152,13 @@ impl Walk {
         } else {
             let walked = self.list().await;
             if self.asked.what == What::Delete {
-                self.free().await?;
+                free(
+                    &self.ground.flows,
+                    &self.freed,
+                    &self.ground.nat,
+                    &self.ground.reserved,
+                )
+                .await?;
                 info!(
                     "{}: {} flow(s), {} mapping(s) removed",
                     self.asked.who, self.flows, self.mappings
@@ -270,7 +275,9 @@ impl Walk {
                     self.mappings += 1;
                 }
                 if self.asked.what == What::Delete {
-                    self.freed.extend(take_out(flows, rows).await?);
+                    let pairs: Vec<Pair> =
+                        rows.iter().map(|row| (row.inside, row.outside)).collect();
+                    self.freed.extend(take_out_all(flows, &pairs).await?);
                 }
                 self.flush().await?;
             }
@@ -280,17 +287,6 @@ impl Walk {
             tokio::task::yield_now().await;
         }
         Ok(())
-    }
-
-    /// The ports of what was taken out can be given out at once: a connection that goes on gets the same.
-    async fn free(&self) -> Result<(), Error> {
-        if self.freed.is_empty() {
-            return Ok(());
-        }
-        let (ground, now) = (&self.ground, self.ground.flows.ports().await?);
-        let writes = freed(self.freed.iter(), &ground.nat, &ground.reserved, &now);
-        let set = |(index, word): &(u32, u64)| Some((*index, Some(*word)));
-        ground.flows.ports.write(&writes, set).map(drop)
     }
 
     async fn follow(&mut self) -> Result<(), Ended> {
@@ -382,23 +378,4 @@ impl Walk {
         }
         self.lines.send(part).await.map_err(|_| Ended::Left)
     }
-}
-
-/// Inside ends first, then what they pointed to, with the permissions that came with it: those outside ends.
-async fn take_out(flows: &Flows, rows: &[MappingRow]) -> Result<HashSet<End<V4>>, Error> {
-    let mut freed = HashSet::new();
-    for row in rows {
-        let back = flows.mappings.get(&row.outside)?;
-        let owned = back
-            .is_some_and(|back| (back.address, back.port) == (row.inside.address, row.inside.port));
-        if owned {
-            freed.insert(row.outside);
-        }
-    }
-    let inside: Vec<End<V4>> = rows.iter().map(|row| row.inside).collect();
-    flows.mappings.write(&inside, |end| Some((*end, None)))?;
-    let outside: Vec<End<V4>> = freed.iter().copied().collect();
-    flows.mappings.write(&outside, |end| Some((*end, None)))?;
-    withdraw(flows, &freed).await?;
-    Ok(freed)
 }
