@@ -22,6 +22,9 @@ const PROTOCOLS: [u8; NAT_PROTOCOLS as usize] = [6, 17, 1];
 /// Entries by their ends.
 pub type Entries = HashMap<End<V4>, Mapping<V4>>;
 
+/// One of them.
+pub type Entry<'a> = (&'a End<V4>, &'a Mapping<V4>);
+
 /// Entries that may be over.
 #[derive(Debug, Default)]
 pub struct Suspects {
@@ -58,26 +61,21 @@ pub fn other(end: &End<V4>, mapping: &Mapping<V4>) -> End<V4> {
 }
 
 impl Suspects {
-    /// Those among these entries.
-    pub fn of(entries: &Entries, timers: &Timers, now: u16) -> Self {
-        let mut suspects = Suspects::default();
-        for (end, mapping) in entries {
-            let far = other(end, mapping);
-            let idle = |inside: &Mapping<V4>| age(inside.seen, now) >= timers.mapping(end.protocol);
-            match (end.side, entries.get(&far)) {
-                (End::<V4>::INSIDE, None) => suspects.broken.push(*end),
-                (End::<V4>::INSIDE, Some(_)) if !idle(mapping) => {}
-                (End::<V4>::OUTSIDE, Some(inside))
-                    if other(&far, inside) == *end && !idle(inside) => {}
-                (_, beyond) => {
-                    suspects.idle.insert(*end);
-                    if beyond.is_none() {
-                        suspects.lost.insert(*end, far);
-                    }
+    /// Looks at one of these entries.
+    pub fn see(&mut self, entries: &Entries, (end, mapping): Entry<'_>, timers: &Timers, now: u16) {
+        let far = other(end, mapping);
+        let idle = |inside: &Mapping<V4>| age(inside.seen, now) >= timers.mapping(end.protocol);
+        match (end.side, entries.get(&far)) {
+            (End::<V4>::INSIDE, None) => self.broken.push(*end),
+            (End::<V4>::INSIDE, Some(_)) if !idle(mapping) => {}
+            (End::<V4>::OUTSIDE, Some(inside)) if other(&far, inside) == *end && !idle(inside) => {}
+            (_, beyond) => {
+                self.idle.insert(*end);
+                if beyond.is_none() {
+                    self.lost.insert(*end, far);
                 }
             }
         }
-        suspects
     }
 
     /// Clears what a translated flow names.
@@ -116,17 +114,14 @@ impl Suspects {
 }
 
 impl Tally {
-    /// Counts these entries.
-    pub fn of(entries: &Entries) -> Self {
-        let mut tally = Tally::default();
-        let inside = |(end, _): &(&End<V4>, &Mapping<V4>)| end.side == End::<V4>::INSIDE;
-        for (end, mapping) in entries.iter().filter(inside) {
-            tally.mappings += 1;
+    /// Counts an entry.
+    pub fn see(&mut self, (end, mapping): Entry<'_>) {
+        if end.side == End::<V4>::INSIDE {
+            self.mappings += 1;
             if end.address != mapping.address {
-                *tally.hosts.entry(end.address).or_default() += 1;
+                *self.hosts.entry(end.address).or_default() += 1;
             }
         }
-        tally
     }
 }
 

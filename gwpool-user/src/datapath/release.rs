@@ -17,8 +17,8 @@ use gwpool_common::nat::{End, Mapping, Nat, Permission};
 use gwpool_common::net::V4;
 use std::collections::HashSet;
 
-/// Removals between two looks at other work.
-const REMOVALS: usize = 1024;
+/// Entries between two looks at other work.
+const ENTRIES: usize = 1024;
 /// An inside host that holds this part of what it may is entered in `SUBSCRIBERS`, if the programs have lost its count.
 const HEAVY: u32 = 16;
 
@@ -80,9 +80,14 @@ impl Release {
             entries.insert(*end, *mapping);
         };
         datapath.flows.mappings.each(see).await?;
+        let mut suspects = Suspects::default();
+        for (number, entry) in entries.iter().enumerate() {
+            suspects.see(&entries, entry, timers, now);
+            rest(number).await;
+        }
         Ok(Walked {
             nat: *nat,
-            suspects: Suspects::of(&entries, timers, now),
+            suspects,
             entries,
             ports,
         })
@@ -106,9 +111,7 @@ impl Release {
         let mut released = Released::default();
         let mut alone = HashSet::new();
         for (number, end) in over.iter().enumerate() {
-            if number % REMOVALS == REMOVALS - 1 {
-                tokio::task::yield_now().await;
-            }
+            rest(number).await;
             let found = entries[end];
             if !remove(datapath, end, &found)? {
                 continue;
@@ -128,7 +131,11 @@ impl Release {
             let pair = |(end, mapping): (&End<V4>, &Mapping<V4>)| (*end, other(end, mapping));
             released.live = inside.map(pair).collect();
         }
-        self.tally = Tally::of(&entries);
+        self.tally = Tally::default();
+        for (number, entry) in entries.iter().enumerate() {
+            self.tally.see(entry);
+            rest(number).await;
+        }
         let heavy = nat.ports_per_host / HEAVY;
         let counts = datapath.set_subscribers(&self.tally.hosts, heavy).await?;
         let words = match nat.address_count {
@@ -137,6 +144,12 @@ impl Release {
         };
         released.corrections = (counts + words) as u64;
         Ok(released)
+    }
+}
+
+async fn rest(number: usize) {
+    if number % ENTRIES == ENTRIES - 1 {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -94,9 +94,17 @@ fn flow(near: End<V4>, far: End<V4>) -> (FlowKey<V4>, Flow<V4>) {
     (key, flow)
 }
 
+fn suspects(entries: &Entries) -> Suspects {
+    let mut suspects = Suspects::default();
+    for entry in entries {
+        suspects.see(entries, entry, &timers(), NOW);
+    }
+    suspects
+}
+
 /// What two passes over the same entries end.
 fn over(entries: &Entries, flows: &[(FlowKey<V4>, Flow<V4>)]) -> Vec<End<V4>> {
-    let mut suspects = Suspects::of(entries, &timers(), NOW);
+    let mut suspects = suspects(entries);
     for (key, flow) in flows {
         suspects.clear(key, flow);
     }
@@ -150,10 +158,10 @@ fn what_moves_between_two_passes_lives_on() {
     let (near, far) = (inside(HOST, 41000), outside(41000));
     let mut entries = Entries::new();
     mapped(&mut entries, near, far, OLD - 50);
-    let (_, marked) = Suspects::of(&entries, &timers(), NOW).over(&entries, &Entries::new());
+    let (_, marked) = suspects(&entries).over(&entries, &Entries::new());
     // Used again, and idle again.
     entries.insert(near, to(far, OLD));
-    let suspects = Suspects::of(&entries, &timers(), NOW);
+    let suspects = suspects(&entries);
     let (over, marked) = suspects.over(&entries, &marked);
     assert_eq!(
         over,
@@ -192,8 +200,8 @@ fn an_inside_entry_without_a_port_goes_however_busy() {
     let busy = flow(near, outside(41000));
     assert_eq!(over(&entries(NOW), &[busy]), [near]);
     let (first, second) = (entries(NOW - 1), entries(NOW));
-    let (_, marked) = Suspects::of(&first, &timers(), NOW).over(&first, &Entries::new());
-    let (over, _) = Suspects::of(&second, &timers(), NOW).over(&second, &marked);
+    let (_, marked) = suspects(&first).over(&first, &Entries::new());
+    let (over, _) = suspects(&second).over(&second, &marked);
     assert_eq!(over, [near]);
 }
 
@@ -233,7 +241,8 @@ fn mappings_are_counted_by_inside_host() {
     mapped(&mut entries, near, far, NOW);
     mapped(&mut entries, inside(OUTSIDE, 22), outside(22), NOW);
     entries.insert(inside(NEIGHBOUR, 1), to(outside(1), NOW));
-    let tally = Tally::of(&entries);
+    let mut tally = Tally::default();
+    entries.iter().for_each(|entry| tally.see(entry));
     assert_eq!(tally.mappings, 5);
     let hosts = HashMap::from([(HOST, 2), (NEIGHBOUR, 2)]);
     assert_eq!(tally.hosts, hosts, "this host's own are nobody's");
