@@ -184,6 +184,7 @@ pub struct Counters {
     pub to_client_packets: u64,
     /// IP bytes sent to clients on its behalf.
     pub to_client_bytes: u64,
-    /// Handshakes that went on to another backend because it refused or was silent.
+    /// Handshakes that went on to another backend because it refused or was silent. Of id 0, translation: flows that
+    /// share another host's port.
     pub redispatches: u64,
 }

@@ -1,14 +1,17 @@
 //! Of the mapping: an outside end is claimed for an inside one.
 //!
 //! ```text
-//!   its own port -> another of its class, anywhere, by the hint (`pool`) -> one whose mapping is over -> none
+//!   its own port -> another of its class, anywhere, by the hint (`pool`) -> one whose mapping is over
+//!     -> somebody's who speaks with others, where that is allowed (RFC 7857 3) -> none
 //! ```
 //! The insert of the outside end, which fails if it is taken, is the only authority on who has a port. A port that a
 //! socket of this host has is not claimed: the kernel is asked.
 
 use crate::family::Family;
 use crate::lifetime;
+use crate::mapping;
 use crate::pool;
+use crate::ports;
 use crate::translation::Socket;
 use crate::world::{Refused, Step, Task, World};
 use gwpool_common::flow::FlowKey;
@@ -24,8 +27,12 @@ pub struct Claim<F: Family> {
     remote: (F::Address, Port),
     /// The socket is this host's, and has the port already: only a mapping can be before it.
     own: bool,
+    /// A port may be two hosts'.
+    overloads: bool,
     full: bool,
     found: bool,
+    /// What was found is another's, too.
+    shared: bool,
     ports: pool::Ports,
 }
 
@@ -49,29 +56,56 @@ impl<F: Family> Claim<F> {
             inside: (key.source, key.source_port),
             remote: (key.destination, key.destination_port),
             own: own && key.source == address,
+            overloads: world.nat().flags & Nat::<F::Address>::OVERLOADS != 0,
             full: false,
             found: false,
+            shared: false,
             ports: pool::Ports::new(place, key.protocol, key.source_port, seed),
         }
     }
 
-    /// The end, entered. What no daemon has swept is looked for once a tick.
+    /// The end, entered, or shared with whom it belongs to. What no daemon has swept is looked for once a tick.
     ///
     /// # Errors
     /// [`Reason::NatExhausted`], [`Reason::TableFull`].
     #[inline(always)]
-    pub fn run<W: World<F>>(mut self, world: &mut W) -> Result<End<F::Address>, Reason> {
-        let searched = world.load(0).exhausted == 1 + world.now() as u64;
+    pub fn run<W: World<F>>(&mut self, world: &mut W) -> Result<(), Reason> {
+        let searched = !self.overloads && world.load(0).exhausted == 1 + world.now() as u64;
         let left = if searched { 0 } else { self.ports.count() };
-        world.repeat(limits::PORT_TRIES + left, &mut self);
+        world.repeat(limits::PORT_TRIES + left, self);
         if self.full {
             return Err(Reason::TableFull);
         }
-        if !self.found {
+        if self.found {
+            return Ok(());
+        }
+        if self.overloads {
+            self.share(world);
+        }
+        if !self.shared {
             world.exhaust(0);
             return Err(Reason::NatExhausted);
         }
-        Ok(self.outside)
+        Ok(())
+    }
+
+    /// What was found, and whether it is another's, too.
+    #[inline(always)]
+    pub fn end(&self) -> (End<F::Address>, bool) {
+        (self.outside, self.shared)
+    }
+
+    /// Looks for a port of somebody who speaks with others.
+    #[inline(always)]
+    fn share<W: World<F>>(&mut self, world: &mut W) {
+        let mut sharing = Sharing::<F> {
+            answer: self.answer(),
+            ports: self.ports,
+            found: false,
+        };
+        world.repeat(self.ports.count(), &mut sharing);
+        self.outside.port = sharing.answer.destination_port;
+        self.shared = sharing.found;
     }
 
     /// Takes the port, if neither a mapping nor a socket of this host has it.
@@ -170,5 +204,24 @@ impl<F: Family, W: World<F>> Task<W> for Claim<F> {
         }
         self.own = false;
         self.found || self.full
+    }
+}
+
+/// A search of its own: its frame and that of the claim would not fit on the stack together.
+struct Sharing<F: Family> {
+    /// What would come back to the port that is tried.
+    answer: FlowKey<F::Address>,
+    ports: pool::Ports,
+    found: bool,
+}
+
+impl<F: Family, W: World<F>> Task<W> for Sharing<F> {
+    #[inline(always)]
+    fn turn(&mut self, world: &mut W, index: u32) -> bool {
+        self.ports.at(index);
+        self.answer.destination_port = self.ports.port();
+        let given = world.mapping(&mapping::outside(&self.answer)).is_some();
+        self.found = given && ports::vacant::<F, W>(world, &self.answer);
+        self.found
     }
 }

@@ -173,7 +173,14 @@ pub fn of<F: Family, W: World<F>>(
         return Err(Reason::NatOverPorts);
     }
     let (place, address) = pair::<F>(world.nat(), key.source).ok_or(Reason::NatExhausted)?;
-    let outside = Claim::<F>::new(world, key, (place, address), own).run(world)?;
+    let mut claim = Claim::<F>::new(world, key, (place, address), own);
+    claim.run(world)?;
+    let (outside, shared) = claim.end();
+    *seen_as = (outside.address, outside.port);
+    if shared {
+        world.count_redispatch(0);
+        return Ok(());
+    }
     match world.map(&inside, &mapped(&outside, world.now())) {
         Ok(()) => {}
         Err(Refused::Taken) => {
@@ -189,7 +196,6 @@ pub fn of<F: Family, W: World<F>>(
         }
     }
     begins::<F, W>(world, &inside, &outside);
-    *seen_as = (outside.address, outside.port);
     Ok(())
 }
 

@@ -273,7 +273,7 @@ fn begin<F: Family, W: World<F>>(
     let key = &opening.key;
     let own = opening.ends.is_own();
     let mut source = (key.source, key.source_port);
-    seen_as::<F, W>(world, key, remote, own, &mut source)?;
+    seen_as::<F, W>(world, key, own, &mut source)?;
     let mut flags = Flow::<F::Address>::NAT;
     if own {
         if source == (key.source, key.source_port) {
@@ -312,25 +312,13 @@ fn begin<F: Family, W: World<F>>(
 fn seen_as<F: Family, W: World<F>>(
     world: &mut W,
     key: &FlowKey<F::Address>,
-    remote: (F::Address, Port),
     own: bool,
     source: &mut (F::Address, Port),
 ) -> Result<(), Reason> {
     if pool::place(key.protocol).is_some() {
-        let result = mapping::of::<F, W>(world, key, own, source);
-        let overloads = world.nat().flags & Nat::<F::Address>::OVERLOADS != 0;
-        if result != Err(Reason::NatExhausted) || !overloads {
-            return result;
-        }
+        return mapping::of::<F, W>(world, key, own, source);
     }
     let (_, address) = mapping::pair::<F>(world.nat(), key.source).ok_or(Reason::NatExhausted)?;
     source.0 = address;
-    if pool::place(key.protocol).is_none() {
-        return Ok(());
-    }
-    // Two hosts have the port then, and speak with different ones (RFC 7857 3).
-    let mut search = ports::Search::<F>::new(world.settings(), key, address, remote, true);
-    source.1 = search.run(world, 0).map_err(|_| Reason::NatExhausted)?;
-    world.count_redispatch(0);
     Ok(())
 }

@@ -41,6 +41,7 @@ pub const fn bit(port: u16) -> (u32, u64) {
 }
 
 /// The ports that one new mapping may get, and the one to try.
+#[derive(Clone, Copy)]
 pub struct Ports {
     base: u32,
     /// First word of the class, and the one behind its last.
