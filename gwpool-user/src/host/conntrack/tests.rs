@@ -1,3 +1,5 @@
+//! What is read of the kernel's table, and what is left.
+
 use super::*;
 
 /// As Linux 6.18 prints it: a masqueraded flow, one with a changed port, one not yet answered, a closed one, one of the

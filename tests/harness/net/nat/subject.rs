@@ -56,9 +56,6 @@ pub enum Setting {
 /// The two outside addresses of [`Setting::Pair`].
 pub const POOL: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 9, 0, 200), Ipv4Addr::new(10, 9, 0, 201)];
 
-/// More than any row opens: what bounds them is not what is tried here.
-const FLOWS_A_SECOND: u32 = 1_000_000;
-
 impl Subject {
     /// Its name in the names of tests.
     pub fn name(self) -> &'static str {
@@ -204,7 +201,7 @@ fn inventory(datapath: Datapath, setting: Setting) -> String {
     input_interface: box-network
     vips:
       box-network: {{virtual_router_id: 5, vip: 192.168.1.254}}{outside}
-gwpool: {{datapath: {}, nat: {{{nat}}}, limits: {{new_flows_per_source: {FLOWS_A_SECOND}}}}}
+gwpool: {{datapath: {}, nat: {{{nat}}}}}
 ",
         datapath.name()
     )
