@@ -196,7 +196,7 @@ impl<F: Family, W: World<F>> Task<W> for Claim<F> {
                 self.ports.at(place);
                 self.evict(world)
             }
-            None if index == 0 => self.own || self.ports.is_free::<F, W>(world),
+            None if index == 0 => self.own || self.ports.is_given_out::<F, W>(world),
             None => self.ports.next::<F, W>(world),
         };
         if tries {

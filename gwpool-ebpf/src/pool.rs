@@ -89,11 +89,12 @@ impl Ports {
         self.port = (self.first * BITS + place) as u16;
     }
 
-    /// The hint says that it is neither taken nor reserved.
+    /// It may be given out. Whether it is taken is not asked of the hint: a socket's own port is worth the one question
+    /// that is always right.
     #[inline(always)]
-    pub fn is_free<F: Family, W: World<F>>(&self, world: &W) -> bool {
+    pub fn is_given_out<F: Family, W: World<F>>(&self, world: &W) -> bool {
         let (word, bit) = bit(self.port);
-        world.word(self.base + word) & bit == 0
+        world.reserved(self.base + word) & bit == 0
     }
 
     /// The port is taken.

@@ -34,6 +34,8 @@ pub trait Translation<F: Family> {
     fn word(&self, index: u32) -> u64;
     /// Sets bits of it.
     fn set(&mut self, index: u32, bits: u64);
+    /// The word of `RESERVED` in the same place.
+    fn reserved(&self, index: u32) -> u64;
     /// The tick in which the permission was last given.
     fn permitted(&self, permission: &Permission<F::Address>) -> Option<u16>;
     /// Gives it in this tick.

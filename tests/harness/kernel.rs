@@ -139,7 +139,8 @@ impl Subject for InKernel {
     }
 
     fn word(&mut self, index: u32, word: u64) -> Result<()> {
-        Ok(self.datapath.maps.ports.set(index, word, 0)?)
+        self.datapath.maps.ports.set(index, word, 0)?;
+        Ok(self.datapath.maps.reserved.set(index, word, 0)?)
     }
 
     fn write(&mut self, write: &MapWrite) -> Result<()> {

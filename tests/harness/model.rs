@@ -59,6 +59,8 @@ pub struct Model {
     pub mappings: BTreeMap<End<V4>, Mapping<V4>>,
     /// Which ports are taken or reserved.
     pub ports: BTreeMap<u32, u64>,
+    /// Which are reserved.
+    pub reserved: BTreeMap<u32, u64>,
     /// To whom mappings have sent, and when.
     pub permissions: BTreeMap<Permission<V4>, u16>,
     /// Mappings by inside host.

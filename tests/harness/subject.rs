@@ -82,7 +82,7 @@ pub trait Subject {
     /// The state now.
     fn state(&self) -> Result<State>;
 
-    /// Writes a word of `PORTS`.
+    /// Writes a word of `PORTS` and of `RESERVED`.
     fn word(&mut self, index: u32, word: u64) -> Result<()>;
 
     /// Lays `plan` on `host`, as the daemon does; the clock stands at 1000 ticks.
@@ -211,6 +211,7 @@ impl Subject for OnHost {
 
     fn word(&mut self, index: u32, word: u64) -> Result<()> {
         self.model.ports.insert(index, word);
+        self.model.reserved.insert(index, word);
         Ok(())
     }
 

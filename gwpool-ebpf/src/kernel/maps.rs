@@ -149,6 +149,9 @@ pub static MAPPINGS: HashMap<End<V4>, Mapping<V4>, { 2 * limits::MAPPINGS as usi
 /// Which ports of the NAT addresses are taken or reserved: a hint.
 #[btf_map]
 pub static PORTS: Array<u64, { limits::PORTS as usize }> = Array::new();
+/// Which of them are reserved, in the same places: these are never given out.
+#[btf_map]
+pub static RESERVED: Array<u64, { limits::PORTS as usize }> = Array::new();
 /// Addresses outside that mappings have sent to: the oldest give way.
 #[btf_map]
 pub static PERMISSIONS: LruHashMap<Permission<V4>, u32, { limits::PERMISSIONS as usize }> =

@@ -61,6 +61,11 @@ impl Translation<Ipv4> for Kernel {
     }
 
     #[inline(always)]
+    fn reserved(&self, index: u32) -> u64 {
+        RESERVED.get(index).copied().unwrap_or(u64::MAX)
+    }
+
+    #[inline(always)]
     fn permitted(&self, permission: &Permission<V4>) -> Option<u16> {
         // SAFETY: as in `embryo`.
         unsafe { PERMISSIONS.get(permission) }.map(|seen| *seen as u16)

@@ -30,6 +30,7 @@ pub struct Flows {
     pub mappings: Named<End<V4>, Mapping<V4>>,
     /// Which ports are taken.
     pub ports: Named<u32, u64>,
+    pub(super) reserved: Named<u32, u64>,
     pub(super) permissions: Named<Permission<V4>, u32>,
     pub(super) subscribers: Named<V4, Source>,
 }
@@ -65,6 +66,7 @@ impl Flows {
             fragments: named("FRAGMENTS", &maps.fragments)?,
             mappings: named("MAPPINGS", &maps.mappings)?,
             ports: named("PORTS", &maps.ports)?,
+            reserved: named("RESERVED", &maps.reserved)?,
             permissions: named("PERMISSIONS", &maps.permissions)?,
             subscribers: named("SUBSCRIBERS", &maps.subscribers)?,
         })

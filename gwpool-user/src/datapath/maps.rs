@@ -18,7 +18,7 @@ use gwpool_common::route::{
 };
 
 /// Every map of the object that outlives a daemon: these are pinned and adopted.
-pub const NAMES: [&str; 28] = [
+pub const NAMES: [&str; 29] = [
     "SETTINGS",
     "ADDRESSES",
     "NETWORKS",
@@ -43,6 +43,7 @@ pub const NAMES: [&str; 28] = [
     "NAT",
     "MAPPINGS",
     "PORTS",
+    "RESERVED",
     "PERMISSIONS",
     "SUBSCRIBERS",
     "BOUND",
@@ -99,6 +100,8 @@ pub struct Maps {
     pub mappings: HashMap<MapData, End<V4>, Mapping<V4>>,
     /// By address, protocol and word: see [`gwpool_ebpf::pool`].
     pub ports: Array<MapData, u64>,
+    /// The same places: which are never given out.
+    pub reserved: Array<MapData, u64>,
     /// The tick they were last used in.
     pub permissions: HashMap<MapData, Permission<V4>, u32>,
     /// Mappings by inside host.
@@ -137,6 +140,7 @@ impl Maps {
             nat: typed(ebpf, "NAT")?,
             mappings: typed(ebpf, "MAPPINGS")?,
             ports: typed(ebpf, "PORTS")?,
+            reserved: typed(ebpf, "RESERVED")?,
             permissions: typed(ebpf, "PERMISSIONS")?,
             subscribers: typed(ebpf, "SUBSCRIBERS")?,
             mapped: Some(typed(ebpf, "MAPPED")?),

@@ -1,4 +1,4 @@
-//! Ports that are never given out, into `PORTS` before any of an address is: when translation begins, and whenever the
+//! Ports that are never given out, into `RESERVED` and `PORTS` before any of an address is: when translation begins, and whenever the
 //! plan or the addresses are others. What mappings have taken stays taken; the next sweep sets every word right.
 
 use super::error::Error;
@@ -37,6 +37,13 @@ impl Reserved {
             .collect();
         let writes = writes(&reserved, &now, self.addresses.as_deref(), &addresses);
         let set = |(index, word): &(u32, u64)| Some((*index, Some(*word)));
+        let there = datapath.flows.reserved.all()?.into_iter();
+        let fixed: Vec<(u32, u64)> = there
+            .zip(&reserved)
+            .filter(|((_, there), wanted)| there != *wanted)
+            .map(|((index, _), wanted)| (index, *wanted))
+            .collect();
+        datapath.flows.reserved.write(&fixed, set)?;
         datapath.flows.ports.write(&writes, set)?;
         *self = Reserved {
             words: reserved,

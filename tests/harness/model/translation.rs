@@ -43,6 +43,10 @@ impl Translation<Ipv4> for Model {
         *self.ports.entry(index).or_default() |= bits;
     }
 
+    fn reserved(&self, index: u32) -> u64 {
+        self.reserved.get(&index).copied().unwrap_or_default()
+    }
+
     fn permitted(&self, permission: &Permission<V4>) -> Option<u16> {
         self.permissions.get(permission).copied()
     }

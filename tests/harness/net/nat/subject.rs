@@ -8,7 +8,7 @@ use crate::net::namespace::{Namespace, output};
 use crate::net::world;
 use anyhow::{Context, Result, ensure};
 use aya::Pod;
-use aya::maps::{Array, HashMap, Map, MapData, MapError};
+use aya::maps::{HashMap, Map, MapData, MapError};
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::nat::{End, Mapping};
 use gwpool_common::net::V4;
@@ -109,11 +109,7 @@ impl Ground {
         let pins = Pins::new(&self.gateway.pin_dir());
         empty::<FlowKey<V4>, Flow<V4>>(&pins, "ESTABLISHED", Map::HashMap)?;
         empty::<FlowKey<V4>, Embryo<V4>>(&pins, "EMBRYONIC", Map::LruHashMap)?;
-        empty::<End<V4>, Mapping<V4>>(&pins, "MAPPINGS", Map::HashMap)?;
-        // Which ports are taken is known from the mappings.
-        let data = MapData::from_pin(pins.map("PORTS")).context("opening PORTS")?;
-        let mut ports: Array<_, u64> = Array::try_from(Map::Array(data))?;
-        (0..ports.len()).try_for_each(|word| Ok(ports.set(word, 0, 0)?))
+        empty::<End<V4>, Mapping<V4>>(&pins, "MAPPINGS", Map::HashMap)
     }
 
     fn masquerade(&self, setting: Setting) -> Result<()> {
