@@ -8,12 +8,11 @@ use gwpool_harness::in_native_and_tc;
 use gwpool_harness::net::LIMIT;
 use gwpool_harness::net::fabric::Datapath;
 use gwpool_harness::net::gateway::Gateway;
-use gwpool_harness::net::namespace::Namespace;
+use gwpool_harness::net::inside::{self, nat};
 use gwpool_harness::net::site::CLIENT;
 use gwpool_harness::net::sockets;
 use gwpool_harness::net::wait::wait_for;
 use gwpool_harness::net::world::World;
-use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::time::Duration;
@@ -38,22 +37,13 @@ gwpool:
         datapath.name()
     );
     let world = World::with_inventory(datapath, &inventory)?;
-    let gateway = world.site.gateway(1);
-    inside(&world).ip(&[format!("route add {CLIENT}/32 via {}", gateway.box_network)])?;
+    inside::route(&world)?;
     Ok(world)
-}
-
-fn inside(world: &World) -> &Namespace {
-    &world.site.gateway(2).namespace
 }
 
 fn lines(gateway: &Gateway, words: &[&str]) -> Result<Vec<String>> {
     let said = gateway.tell(&[&["flows"], words].concat())?;
     Ok(said.out.lines().map(str::to_owned).collect())
-}
-
-fn nat(gateway: &Gateway) -> Result<Value> {
-    Ok(gateway.tell(&["stats", "--json"])?.json()?["nat"].clone())
 }
 
 fn logged(gateway: &Gateway, line: &str) -> Result<()> {
@@ -68,7 +58,7 @@ fn logged(gateway: &Gateway, line: &str) -> Result<()> {
 /// A datagram there and back, from [`PORT`] of the inside host.
 fn talk(world: &World) -> Result<(UdpSocket, UdpSocket)> {
     let own = world.site.gateway(2).box_network;
-    let inside = sockets::udp(inside(world), own, PORT)?;
+    let inside = sockets::udp(inside::host(world), own, PORT)?;
     let client = sockets::udp(&world.site.client.namespace, CLIENT, ASKED)?;
     for socket in [&inside, &client] {
         socket.set_read_timeout(Some(LIMIT))?;
@@ -125,7 +115,7 @@ fn a_connection_goes_on_after_all_of_it_was_removed(datapath: Datapath) -> Resul
     let gateway = world.site.gateway(1);
     let client = &world.site.client.namespace;
     let listener = client.enter(|| TcpListener::bind((CLIENT, ASKED)))??;
-    let mut inside = inside(&world).enter(|| TcpStream::connect((CLIENT, ASKED)))??;
+    let mut inside = inside::host(&world).enter(|| TcpStream::connect((CLIENT, ASKED)))??;
     let (mut outside, seen_as) = listener.accept()?;
     for stream in [&inside, &outside] {
         stream.set_read_timeout(Some(LIMIT))?;

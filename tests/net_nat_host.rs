@@ -7,18 +7,15 @@ use anyhow::{Context, Result, ensure};
 use gwpool_harness::in_native_and_tc;
 use gwpool_harness::net::LIMIT;
 use gwpool_harness::net::fabric::{self, Datapath};
-use gwpool_harness::net::namespace::Namespace;
+use gwpool_harness::net::inside::{self, INVENTORY, VIP};
 use gwpool_harness::net::site::CLIENT;
 use gwpool_harness::net::sockets;
-use gwpool_harness::net::wait::wait_for;
 use gwpool_harness::net::world::World;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// The NAT address, as keepalived would put it: this host's own sockets use it, too.
-const VIP: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 50);
 const CONTAINER: Ipv4Addr = Ipv4Addr::new(172, 17, 0, 2);
 /// What answers outside.
 const ASKED: u16 = 7000;
@@ -30,16 +27,6 @@ const FIRST: u16 = 10_000;
 const CONNECTS: u16 = 10_000;
 /// Threads that connect, of each host.
 const THREADS: u16 = 2;
-
-const INVENTORY: &str = "nat:
-  vars:
-    input_interface: box-network
-    output_interface: gateway-network
-    vips:
-      gateway-network: {virtual_router_id: 6, vip: 10.9.0.50}
-  hosts:
-    gateway-1: {box-network: {address: 192.168.1.1}}
-";
 
 /// As docker does it, but with the address that the host's own sockets have here.
 const MASQUERADE: &str = "table ip docker {
@@ -55,27 +42,16 @@ fn up(datapath: Datapath, more: &str) -> Result<World> {
         datapath.name()
     );
     let world = World::with_inventory(datapath, &inventory)?;
-    let gateway = world.site.gateway(1);
-    inside(&world).ip(&[format!("route add {CLIENT}/32 via {}", gateway.box_network)])?;
-    let address = format!("addr add {VIP}/32 dev gateway-network");
-    gateway.namespace.ip(&[address])?;
-    wait_for("translation to follow the VIP", LIMIT, || {
-        let stats = gateway.tell(&["stats", "--json"])?.json()?;
-        ensure!(stats["nat"]["active"] == true, "not yet");
-        Ok(())
-    })?;
+    inside::route(&world)?;
+    inside::vip(world.site.gateway(1), "add")?;
     Ok(world)
-}
-
-fn inside(world: &World) -> &Namespace {
-    &world.site.gateway(2).namespace
 }
 
 /// Who the client sees when the inside host connects from this port.
 fn seen(world: &World, listener: &TcpListener, port: u16) -> Result<SocketAddrV4> {
     let to = SocketAddrV4::new(CLIENT, ASKED);
     let own = SocketAddrV4::new(world.site.gateway(2).box_network, port);
-    let _stream = sockets::connect_as(inside(world), own, to)?;
+    let _stream = sockets::connect_as(inside::host(world), own, to)?;
     Ok(sockets::accept(listener)?.1)
 }
 
@@ -114,7 +90,7 @@ fn a_port_is_the_hosts_from_the_moment_it_is_bound(datapath: Datapath) -> Result
     let asked = sockets::udp(&world.site.client.namespace, CLIENT, ASKED)?;
     asked.set_read_timeout(Some(LIMIT))?;
     let own = world.site.gateway(2).box_network;
-    let talker = sockets::udp(inside(&world), own, PORT)?;
+    let talker = sockets::udp(inside::host(&world), own, PORT)?;
     talker.send_to(b"hello", SocketAddrV4::new(CLIENT, ASKED))?;
     let (_, from) = asked.recv_from(&mut [0; 8])?;
     assert_ne!(from.port(), PORT, "UDP's, too");
@@ -189,7 +165,7 @@ fn everybody_hears_his_own_answer(datapath: Datapath) -> Result<()> {
     let listener = sockets::listen(&world.site.client.namespace, CLIENT, ASKED)?;
     let own = world.site.gateway(2).box_network;
     let runs = [
-        ("inside", inside(&world), own, 0..connects),
+        ("inside", inside::host(&world), own, 0..connects),
         ("host", &gateway.namespace, VIP, 0..half),
         ("docked", &container, CONTAINER, half..connects),
     ];

@@ -7,17 +7,16 @@ use anyhow::{Context, Result, ensure};
 use gwpool_harness::in_native_and_tc;
 use gwpool_harness::net::LIMIT;
 use gwpool_harness::net::fabric::Datapath;
+use gwpool_harness::net::inside::{self, INVENTORY, VIP};
 use gwpool_harness::net::site::CLIENT;
 use gwpool_harness::net::sockets::{self, Pair};
 use gwpool_harness::net::wait::wait_until;
 use gwpool_harness::net::world::World;
 use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-/// The NAT address, as keepalived would put it.
-const VIP: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 50);
 const ASKED: u16 = 7000;
 /// Connections of each kind.
 const FLOWS: u16 = 200;
@@ -26,16 +25,6 @@ const FIRST: u16 = 20_000;
 const CHUNK: [u8; 4096] = [0x5a; 4096];
 /// Rounds that must go by before the next thing happens.
 const ROUNDS: usize = 20;
-
-const INVENTORY: &str = "nat:
-  vars:
-    input_interface: box-network
-    output_interface: gateway-network
-    vips:
-      gateway-network: {virtual_router_id: 6, vip: 10.9.0.50}
-  hosts:
-    gateway-1: {box-network: {address: 192.168.1.1}}
-";
 
 const RULES: &str = "table ip old {
 chain leave { type nat hook postrouting priority srcnat
@@ -86,7 +75,7 @@ fn pass(rounds: &AtomicUsize, stop: &AtomicBool) -> Result<()> {
 
 fn connect(world: &World, first: u16) -> Result<Vec<Pair>> {
     let listener = sockets::listen(&world.site.client.namespace, CLIENT, ASKED)?;
-    let inside = &world.site.gateway(2).namespace;
+    let inside = inside::host(world);
     let to = SocketAddrV4::new(CLIENT, ASKED);
     (first..first + FLOWS)
         .map(|port| {
@@ -103,8 +92,7 @@ fn there_and_back_no_connection_ends(datapath: Datapath) -> Result<()> {
     let host = &gateway.namespace;
     host.ip(&[format!("addr add {VIP}/32 dev gateway-network")])?;
     host.nft(RULES)?;
-    let inside = world.site.gateway(2).namespace.clone();
-    inside.ip(&[format!("route add {CLIENT}/32 via {}", gateway.box_network)])?;
+    inside::route(&world)?;
     let (idle, pairs) = (connect(&world, FIRST)?, connect(&world, FIRST + FLOWS)?);
     speak(&idle, "under nftables")?;
 

@@ -5,23 +5,20 @@
 //! gateway-2 is an inside host here: its way to the client is gateway-1's box-network address.
 #![expect(clippy::unwrap_used, reason = "a test may end by panic")]
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use gwpool_harness::in_native_and_tc;
 use gwpool_harness::net::LIMIT;
 use gwpool_harness::net::fabric::Datapath;
-use gwpool_harness::net::gateway::Gateway;
-use gwpool_harness::net::namespace::Namespace;
+use gwpool_harness::net::inside::{self, INVENTORY, VIP, nat, vip};
 use gwpool_harness::net::site::CLIENT;
 use gwpool_harness::net::sockets;
 use gwpool_harness::net::wait::{wait_for, wait_until};
 use gwpool_harness::net::world::World;
 use serde_json::Value;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
-/// The NAT address, as keepalived would put it.
-const VIP: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 50);
 /// A port of the client's that answers.
 const ASKED: u16 = 7000;
 /// A port of the host's own, and one that is anybody's.
@@ -30,44 +27,14 @@ const FREE_PORT: u16 = 3001;
 /// How long an answer may take where none is expected.
 const SILENCE: Duration = Duration::from_millis(100);
 
-const INVENTORY: &str = "nat:
-  vars:
-    input_interface: box-network
-    output_interface: gateway-network
-    vips:
-      gateway-network: {virtual_router_id: 6, vip: 10.9.0.50}
-  hosts:
-    gateway-1:
-";
-
 fn up(datapath: Datapath) -> Result<World> {
     let inventory = format!(
         "{INVENTORY}gwpool: {{datapath: {}, nat: {{host_ports: {OWN_PORT}}}}}\n",
         datapath.name()
     );
     let world = World::with_inventory(datapath, &inventory)?;
-    let gateway = world.site.gateway(1);
-    inside(&world).ip(&[format!("route add {CLIENT}/32 via {}", gateway.box_network)])?;
+    inside::route(&world)?;
     Ok(world)
-}
-
-fn inside(world: &World) -> &Namespace {
-    &world.site.gateway(2).namespace
-}
-
-fn nat(gateway: &Gateway) -> Result<Value> {
-    Ok(gateway.tell(&["stats", "--json"])?.json()?["nat"].clone())
-}
-
-/// Puts the VIP on gateway-1, or takes it off, and waits until gateway-1 has seen it.
-fn vip(gateway: &Gateway, verb: &str) -> Result<()> {
-    let address = format!("addr {verb} {VIP}/32 dev gateway-network");
-    gateway.namespace.ip(&[address])?;
-    wait_for("translation to follow the VIP", LIMIT, || {
-        let active = nat(gateway)?["active"] == (verb == "add");
-        ensure!(active, "not yet");
-        Ok(())
-    })
 }
 
 /// An inside host's socket and the one that it speaks with.
@@ -80,7 +47,7 @@ impl Talk {
     fn new(world: &World, port: u16) -> Result<Talk> {
         let own = world.site.gateway(2).box_network;
         let talk = Talk {
-            inside: sockets::udp(inside(world), own, port)?,
+            inside: sockets::udp(inside::host(world), own, port)?,
             client: sockets::udp(&world.site.client.namespace, CLIENT, ASKED)?,
         };
         for socket in [&talk.inside, &talk.client] {

@@ -3,7 +3,7 @@
 //! SIGTERM; what a killed run left behind is swept by the next one. In the order of building: [`run`], [`namespace`],
 //! [`site`], [`fabric`], [`nodeport`] and [`nginx`], [`client`] and [`transfer`], [`sockets`], [`wire`] and [`flood`],
 //! [`gateway`] and [`hand`], [`nat_pool`], [`ledger`], [`world`], all of it, and [`crowd`], many connections in one.
-//! [`nat`] is a suite with a ground of its own.
+//! [`inside`] makes of it a NAT's ground; [`nat`] is a suite with a ground of its own.
 
 pub mod client;
 pub mod crowd;
@@ -11,6 +11,7 @@ pub mod fabric;
 pub mod flood;
 pub mod gateway;
 pub mod hand;
+pub mod inside;
 pub mod ledger;
 pub mod namespace;
 pub mod nat;
