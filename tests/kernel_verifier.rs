@@ -3,7 +3,7 @@
 
 use gwpool_harness::kernel;
 use gwpool_user::datapath::Datapath;
-use gwpool_user::datapath::loader::PROGRAMS;
+use gwpool_user::datapath::loader::{PROGRAMS, SOCKET_PROGRAMS};
 use gwpool_user::plan::Limits;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -63,7 +63,8 @@ fn counts(mappings: u32) -> Vec<(&'static str, u32)> {
         );
         (name, count)
     };
-    PROGRAMS.into_iter().map(count).collect()
+    let sockets = SOCKET_PROGRAMS.into_iter().filter(|_| mappings > 0);
+    PROGRAMS.into_iter().chain(sockets).map(count).collect()
 }
 
 fn entry(line: &str) -> Option<(&str, u32)> {

@@ -23,9 +23,7 @@ use std::sync::Arc;
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/gwpool.o"));
 
 /// The programs, in the order they are verified.
-pub const PROGRAMS: [&str; 8] = [
-    "gwpool_bound",
-    "gwpool_closed",
+pub const PROGRAMS: [&str; 6] = [
     "gwpool_clock",
     "gwpool_reinject",
     "gwpool_xdp",
@@ -33,6 +31,9 @@ pub const PROGRAMS: [&str; 8] = [
     "gwpool_ingress",
     "gwpool_egress",
 ];
+
+/// What a translating host has besides: programs about its own sockets.
+pub const SOCKET_PROGRAMS: [&str; 2] = ["gwpool_bound", "gwpool_closed"];
 
 /// Loaded programs and their maps.
 pub struct Datapath {
@@ -97,6 +98,11 @@ impl Datapath {
             .map_err(|source| Error::Object(Box::new(source)))?;
         for name in PROGRAMS {
             verify(&mut ebpf, name)?;
+        }
+        if limits.translates() {
+            for name in SOCKET_PROGRAMS {
+                verify(&mut ebpf, name)?;
+            }
         }
         let maps = Maps::take(&mut ebpf)?;
         Ok(Datapath {
