@@ -7,19 +7,33 @@ use gwpool_harness::net::world::World;
 use std::io::ErrorKind;
 use std::net::TcpStream;
 
-/// Every connection to a NodePort is refused: "communication administratively prohibited".
+/// Every connection to the backend is refused: "communication administratively prohibited".
 const RULES: &str = "
 table ip refuse {
-    chain input { type filter hook input priority filter; tcp dport 30080-30085 reject with icmp type admin-prohibited; }
+    chain input { type filter hook input priority filter; tcp dport 80 reject with icmp type admin-prohibited; }
 }
 ";
 
+/// Where the route listens. However slow the machine, no SYN that comes again is given to the other backend.
+const PORT: u16 = 8080;
+const ROUTES: &str = r#"
+    web: {mode: tcp, address: "*", port: 8080, timeout: {connect: 1m}, destination: {addresses: [192.168.1.2, 192.168.1.3], port: 80}}
+"#;
+
 fn a_refusal_reaches_the_client(datapath: Datapath) -> Result<()> {
-    let world = World::up(datapath)?;
+    let mut world = World::with_routes(datapath, ROUTES)?;
+    for number in [2, 3] {
+        let backend = world.site.gateway(number).clone();
+        world.serve_at(&backend.namespace, &backend.name, &[80])?;
+    }
     let (site, gateway) = (&world.site, world.site.gateway(1));
-    let port = gateway.stats()?.routes[0].port()?;
     let refusing = site.gateway(2);
-    let host = site.turn_to(gateway, port, &refusing.name)?;
+    let host = gateway.front(PORT);
+    let turns = (0..2).map(|_| Ok(site.client.get(host, "/")?.backend));
+    let turns = turns.collect::<Result<Vec<_>>>()?;
+    if turns[0] != refusing.name {
+        site.client.get(host, "/")?;
+    }
     refusing.namespace.nft(RULES)?;
     let before = gateway.stats()?.reasons["icmp_error"];
 
