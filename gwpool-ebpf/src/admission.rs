@@ -21,24 +21,29 @@ pub fn admit<F: Family, W: World<F>>(
     id: u32,
     route: &Route,
 ) -> Result<(), Reason> {
-    if route.flags & Route::GUARDED != 0 {
-        let client = Access {
-            route: id,
-            prefix: key.source,
-        };
-        let rest = if route.flags & Route::DENIES_REST != 0 {
-            0
-        } else {
-            1
-        };
-        if world.access(&client, rest) == 0 {
-            return Err(Reason::Denied);
-        }
+    let denies_rest = route.flags & Route::DENIES_REST != 0;
+    if route.flags & Route::GUARDED != 0 && is_denied::<F, W>(world, id, &key.source, denies_rest) {
+        return Err(Reason::Denied);
     }
     if key.protocol == TCP {
         share::<F, W>(world, &key.source, false)?;
     }
     Ok(())
+}
+
+/// The lists that stand under `id` deny the address.
+#[inline(always)]
+pub fn is_denied<F: Family, W: World<F>>(
+    world: &W,
+    id: u32,
+    address: &F::Address,
+    denies_rest: bool,
+) -> bool {
+    let client = Access {
+        route: id,
+        prefix: *address,
+    };
+    world.access(&client, !denies_rest as u32) == 0
 }
 
 /// Asks whether the client may hold one more established flow. `inside`: it is an inside host, whose mappings are

@@ -158,12 +158,7 @@ impl<F: Family> Claim<F> {
         let Some(mapping) = world.mapping(&outside) else {
             return false;
         };
-        let inside = End {
-            address: mapping.address,
-            port: mapping.port,
-            side: End::<F::Address>::INSIDE,
-            ..outside
-        };
+        let inside = mapping::other(&outside, &mapping);
         let seen = match world.mapping(&inside) {
             Some(other) if (other.address, other.port) == (outside.address, outside.port) => {
                 other.seen
@@ -177,13 +172,7 @@ impl<F: Family> Claim<F> {
         world.unmap(&inside);
         world.unmap(&outside);
         world.move_subscriber(&inside.address, Step::Down);
-        if world.nat().flags & Nat::<F::Address>::LOGS != 0 {
-            world.log(&Mapped {
-                inside,
-                outside,
-                what: Mapped::<F::Address>::ENDS,
-            });
-        }
+        mapping::tell::<F, W>(world, &inside, &outside, Mapped::<F::Address>::ENDS);
         true
     }
 }

@@ -6,6 +6,8 @@
 use crate::claim::Claim;
 use crate::family::Family;
 use crate::lifetime;
+use crate::pair::mate;
+use crate::parse::{TCP, UDP};
 use crate::pool;
 use crate::world::{Refused, Step, World};
 use gwpool_common::flow::{Flow, FlowKey};
@@ -39,28 +41,23 @@ pub fn outside<A: Copy>(key: &FlowKey<A>) -> End<A> {
 /// Both ends of the mapping that a translated flow goes by: inside, outside.
 #[inline(always)]
 pub fn ends<A: Copy>(key: &FlowKey<A>, flow: &Flow<A>) -> (End<A>, End<A>) {
-    let rewrite = &flow.rewrite;
-    let (inside, outside) = if flow.flags & Flow::<A>::BACKEND_SIDE != 0 {
-        (
-            (rewrite.destination, rewrite.destination_port),
-            (key.destination, key.destination_port),
-        )
+    let answer = mate(key.protocol, &flow.rewrite);
+    if flow.flags & Flow::<A>::BACKEND_SIDE != 0 {
+        (inside(&answer), outside(key))
     } else {
-        (
-            (key.source, key.source_port),
-            (rewrite.source, rewrite.source_port),
-        )
-    };
-    let end = |(address, port), side| End {
-        address,
-        port,
-        protocol: key.protocol,
-        side,
-    };
-    (
-        end(inside, End::<A>::INSIDE),
-        end(outside, End::<A>::OUTSIDE),
-    )
+        (inside(key), outside(&answer))
+    }
+}
+
+/// The end that the entry of this one points to.
+#[inline(always)]
+pub fn other<A: Copy>(end: &End<A>, mapping: &Mapping<A>) -> End<A> {
+    End {
+        address: mapping.address,
+        port: mapping.port,
+        protocol: end.protocol,
+        side: End::<A>::INSIDE ^ End::<A>::OUTSIDE ^ end.side,
+    }
 }
 
 /// A translated flow that a packet has used, the first in this tick.
@@ -128,8 +125,8 @@ pub fn lets_in<F: Family, W: World<F>>(
 #[inline(always)]
 fn filtering<A>(nat: &Nat<A>, protocol: u8) -> u8 {
     match protocol {
-        crate::parse::TCP => nat.tcp_filtering,
-        crate::parse::UDP => nat.udp_filtering,
+        TCP => nat.tcp_filtering,
+        UDP => nat.udp_filtering,
         _ => Nat::<A>::BY_FLOW,
     }
 }
@@ -222,18 +219,29 @@ fn begins<F: Family, W: World<F>>(
     outside: &End<F::Address>,
 ) {
     world.move_subscriber(&inside.address, Step::Up);
+    tell::<F, W>(world, inside, outside, Mapped::<F::Address>::BEGINS);
+}
+
+/// Has the daemon log what has become of a mapping, if it logs them.
+#[inline(always)]
+pub fn tell<F: Family, W: World<F>>(
+    world: &mut W,
+    inside: &End<F::Address>,
+    outside: &End<F::Address>,
+    what: u32,
+) {
     if world.nat().flags & Nat::<F::Address>::LOGS != 0 {
         world.log(&Mapped {
             inside: *inside,
             outside: *outside,
-            what: Mapped::<F::Address>::BEGINS,
+            what,
         });
     }
 }
 
 /// The other end, as it is stored.
 #[inline(always)]
-pub fn mapped<A: Copy>(other: &End<A>, now: u16) -> Mapping<A> {
+fn mapped<A: Copy>(other: &End<A>, now: u16) -> Mapping<A> {
     Mapping {
         address: other.address,
         port: other.port,

@@ -8,6 +8,7 @@
 //! ```
 //! Whatever no flow is opened for is this host's own, or ends here: nothing leaves untranslated (see [`crate::guard`]).
 
+use crate::admission;
 use crate::classify;
 use crate::family::Family;
 use crate::mapping;
@@ -20,10 +21,9 @@ use crate::snat;
 use crate::translation::Socket;
 use crate::world::{Lookup, Way, World};
 use gwpool_common::flow::{Flow, FlowKey};
-use gwpool_common::nat::{End, Nat};
+use gwpool_common::nat::Nat;
 use gwpool_common::net::Port;
 use gwpool_common::reason::Reason;
-use gwpool_common::route::Access;
 
 /// Opens the flow of a packet that no route takes.
 ///
@@ -99,15 +99,14 @@ fn may_leave<F: Family, W: World<F>>(world: &W, key: &FlowKey<F::Address>) -> Re
     if flags & Nat::<F::Address>::ACTIVE == 0 {
         return Err(Reason::NatStandby);
     }
-    if flags & Nat::<F::Address>::GUARDED != 0 {
-        let host = Access {
-            route: Nat::<F::Address>::ACCESS_ID,
-            prefix: key.source,
-        };
-        let rest = flags & Nat::<F::Address>::DENIES_REST == 0;
-        if world.access(&host, rest as u32) == 0 {
-            return Err(Reason::NatDenied);
-        }
+    let (id, denies_rest) = (
+        Nat::<F::Address>::ACCESS_ID,
+        flags & Nat::<F::Address>::DENIES_REST != 0,
+    );
+    if flags & Nat::<F::Address>::GUARDED != 0
+        && admission::is_denied::<F, W>(world, id, &key.source, denies_rest)
+    {
+        return Err(Reason::NatDenied);
     }
     Ok(())
 }
@@ -161,20 +160,39 @@ fn inward<F: Family, W: World<F>>(
     }
     match holder {
         Some(to) if begins(opening) && mapping::lets_in::<F, W>(world, &end, key.source) => {
-            let flow = Flow {
-                rewrite: pair::rewrite::<F>(
-                    &answer(key, to),
-                    (key.destination, key.destination_port),
-                    (key.source, key.source_port),
-                ),
-                flags: Flow::<F::Address>::NAT | Flow::<F::Address>::PICKED_UP,
-                seen: world.now(),
-                ..Flow::default()
-            };
-            snat::store::<F, W>(world, &answer(key, to), &flow, 0).map(|()| None)
+            let_in::<F, W>(world, key, to, 0)
         }
-        holder => local::<F, W>(world, key, holder.is_some()).map(|()| None),
+        holder => local::<F, W>(world, key, holder.is_some()),
     }
+    .map(|()| None)
+}
+
+/// Stores the flow of a packet with this key from outside to this socket, which has said nothing to its sender yet.
+#[inline(always)]
+fn let_in<F: Family, W: World<F>>(
+    world: &mut W,
+    key: &FlowKey<F::Address>,
+    to: (F::Address, Port),
+    flags: u8,
+) -> Result<(), Reason> {
+    let answer = FlowKey {
+        source: to.0,
+        destination: key.source,
+        source_port: to.1,
+        destination_port: key.source_port,
+        ..*key
+    };
+    let (seen_as, remote) = (
+        (key.destination, key.destination_port),
+        (key.source, key.source_port),
+    );
+    let flow = Flow {
+        rewrite: pair::rewrite::<F>(&answer, seen_as, remote),
+        flags: flags | Flow::<F::Address>::NAT | Flow::<F::Address>::PICKED_UP,
+        seen: world.now(),
+        ..Flow::default()
+    };
+    snat::store::<F, W>(world, &answer, &flow, 0)
 }
 
 /// May be the first packet of a session.
@@ -184,18 +202,6 @@ fn begins<A>(opening: &Opening<A>) -> bool {
         TCP => opens(opening.flags),
         UDP => true,
         _ => false,
-    }
-}
-
-/// The key of what an inside socket sends back to whoever sent a packet with this key.
-#[inline(always)]
-fn answer<A: Copy>(key: &FlowKey<A>, inside: (A, Port)) -> FlowKey<A> {
-    FlowKey {
-        source: inside.0,
-        destination: key.source,
-        source_port: inside.1,
-        destination_port: key.source_port,
-        ..*key
     }
 }
 
@@ -216,18 +222,8 @@ fn local<F: Family, W: World<F>>(
     if !shared {
         return Err(Reason::NotOurs);
     }
-    let own = answer(key, (key.destination, key.destination_port));
-    let flow = Flow {
-        rewrite: pair::rewrite::<F>(
-            &own,
-            (own.source, own.source_port),
-            (own.destination, own.destination_port),
-        ),
-        flags: Flow::<F::Address>::NAT | Flow::<F::Address>::LOCAL | Flow::<F::Address>::PICKED_UP,
-        seen: world.now(),
-        ..Flow::default()
-    };
-    snat::store::<F, W>(world, &own, &flow, 0)
+    let own = (key.destination, key.destination_port);
+    let_in::<F, W>(world, key, own, Flow::<F::Address>::LOCAL)
 }
 
 /// From one inside host to the mapping of another: each sees the other as the outside does.
@@ -296,13 +292,7 @@ fn begin<F: Family, W: World<F>>(
         return Err(Reason::NatExhausted);
     }
     snat::store::<F, W>(world, key, &flow, 0)?;
-    let end = End {
-        address: source.0,
-        port: source.1,
-        protocol: key.protocol,
-        side: End::<F::Address>::OUTSIDE,
-    };
-    mapping::permit::<F, W>(world, &end, remote.0);
+    mapping::permit::<F, W>(world, &mapping::outside(&back), remote.0);
     world.count_connection(0);
     Ok(())
 }

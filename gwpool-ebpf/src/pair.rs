@@ -2,7 +2,7 @@
 
 use crate::checksum;
 use crate::family::Family;
-use gwpool_common::flow::{FlowKey, Rewrite};
+use gwpool_common::flow::{Flow, FlowKey, Rewrite};
 
 /// The other half's key: the rewritten packet, read backwards.
 #[inline(always)]
@@ -44,6 +44,17 @@ pub fn rewrite<F: Family>(
 pub fn changes<A: Copy + PartialEq>(key: &FlowKey<A>, rewrite: &Rewrite<A>) -> bool {
     (rewrite.source_port, rewrite.destination_port) != (key.source_port, key.destination_port)
         || (rewrite.source, rewrite.destination) != (key.source, key.destination)
+}
+
+/// The other half of a client side flow: its key, and its entry.
+#[inline(always)]
+pub fn backend_side<A: Copy>(key: &FlowKey<A>, flow: &Flow<A>) -> (FlowKey<A>, Flow<A>) {
+    let backend = Flow {
+        rewrite: reverse(key, &flow.rewrite),
+        flags: flow.flags | Flow::<A>::BACKEND_SIDE,
+        ..*flow
+    };
+    (mate(key.protocol, &flow.rewrite), backend)
 }
 
 /// The rewrite of the answer: back to what `key` was.

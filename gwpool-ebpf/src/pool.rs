@@ -1,11 +1,12 @@
-//! Which port a new mapping gets: where the ports of the NAT addresses stand in the array `PORTS`: one bit a port, one word for 64 of them, and a
-//! second level of words in which a bit says that a word is full. So a free port is found in a few reads however full
-//! the address is.
+//! Which port a new mapping gets: where the ports of the NAT addresses stand in the array `PORTS`. One bit a port, one
+//! word for 64 of them, and a second level of words in which a bit says that a word is full: so a free port is found in
+//! a few reads however full the address is.
 //!
 //! It is a hint: what a clear bit promises is asked of `MAPPINGS` again, and a set bit may be of a mapping that is over.
 //! The programs set bits; the daemon's sweep writes whole words, from the mappings that live and the reserved ports.
 
 use crate::family::Family;
+use crate::parse::{ICMP, TCP, UDP};
 use crate::world::World;
 use gwpool_common::limits::{FULL_WORDS, NAT_PROTOCOLS, PORT_WORDS};
 use gwpool_common::net::Port;
@@ -16,13 +17,16 @@ pub const BITS: u32 = u64::BITS;
 /// Ports below this are a class of their own (RFC 4787 REQ-3a).
 const PRIVILEGED: u16 = 1024;
 
+/// Protocols whose ports are given out, in the order of their places.
+pub const PROTOCOLS: [u8; NAT_PROTOCOLS as usize] = [TCP, UDP, ICMP];
+
 /// Where a protocol's ports stand; `None`: its sessions are told apart by address alone.
 #[inline(always)]
 pub const fn place(protocol: u8) -> Option<u32> {
     match protocol {
-        6 => Some(0),
-        17 => Some(1),
-        1 => Some(2),
+        TCP => Some(0),
+        UDP => Some(1),
+        ICMP => Some(2),
         _ => None,
     }
 }
@@ -58,7 +62,7 @@ impl Ports {
         let place = place(protocol).unwrap_or(0);
         let port = u16::from_be_bytes(port);
         let (first, end) = match (protocol, port < PRIVILEGED) {
-            (1, _) => (0, PORT_WORDS),
+            (ICMP, _) => (0, PORT_WORDS),
             (_, true) => (0, PRIVILEGED as u32 / BITS),
             (_, false) => (PRIVILEGED as u32 / BITS, PORT_WORDS),
         };

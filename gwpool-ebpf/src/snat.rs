@@ -64,12 +64,7 @@ pub fn store<F: Family, W: World<F>>(
     flow: &Flow<F::Address>,
     failed: u8,
 ) -> Result<(), Reason> {
-    let backend_key = pair::mate(key.protocol, &flow.rewrite);
-    let backend_flow = Flow {
-        rewrite: pair::reverse(key, &flow.rewrite),
-        flags: flow.flags | Flow::<F::Address>::BACKEND_SIDE,
-        ..*flow
-    };
+    let (backend_key, backend_flow) = pair::backend_side(key, flow);
     let backend = Embryo {
         flow: backend_flow,
         since: flow.seen,

@@ -177,8 +177,8 @@ pub const ALL: [Mutant; 39] = [
     mutant(
         "nobody is denied",
         "admission.rs",
-        "world.access(&client, rest) == 0",
-        "world.access(&client, rest) > 1",
+        "world.access(&client, !denies_rest as u32) == 0",
+        "world.access(&client, !denies_rest as u32) > 1",
     ),
     mutant(
         "a share is one too many",
@@ -255,8 +255,8 @@ pub const ALL: [Mutant; 39] = [
     mutant(
         "denied hosts leave",
         "nat.rs",
-        "world.access(&host, rest as u32) == 0",
-        "world.access(&host, rest as u32) > 1",
+        "if flags & Nat::<F::Address>::GUARDED != 0",
+        "if false && flags & Nat::<F::Address>::GUARDED != 0",
     ),
     mutant(
         "this host's ports are nobody's",

@@ -99,7 +99,7 @@ pub trait Subject {
     fn reserve(&mut self, plan: &Plan) -> Result<()> {
         let nat = self.image().nat;
         for (address, place) in nat.addresses.iter().zip(0..nat.address_count) {
-            for protocol in [1, 6, 17] {
+            for protocol in pool::PROTOCOLS {
                 let ports = reserved::words(plan, *address, protocol);
                 let first = pool::place(protocol).map(|protocol| pool::words(place, protocol));
                 let first = first.context("a protocol with ports")?;

@@ -12,6 +12,7 @@ use gwpool_common::flow::{Flow, FlowKey};
 use gwpool_common::nat::{End, Mapping, Nat};
 use gwpool_common::net::{Network, V4};
 use gwpool_ebpf::family::{Family as _, Ipv4};
+use gwpool_ebpf::mapping::address_place;
 use gwpool_ebpf::pair;
 
 /// bpf(2), BPF_NOEXIST: what is there stays.
@@ -37,9 +38,7 @@ impl Datapath {
         let now = self.tick()?;
         let mut inherited = Inherited::default();
         for connection in connections {
-            let outside = connection.outside.0.octets();
-            let handed_out = nat.addresses.iter().take(nat.address_count as usize);
-            if !handed_out.into_iter().any(|address| *address == outside) {
+            if address_place::<Ipv4>(nat, connection.outside.0.octets()).is_none() {
                 continue;
             }
             let inside = connection.inside.0.octets();
@@ -50,12 +49,7 @@ impl Datapath {
             if behind {
                 self.enter(connection, connection.inside, now)?;
                 let (key, flow) = flow(connection, now);
-                let back = pair::mate(key.protocol, &flow.rewrite);
-                let answer = Flow {
-                    rewrite: pair::reverse(&key, &flow.rewrite),
-                    flags: flow.flags | Flow::<V4>::BACKEND_SIDE,
-                    ..flow
-                };
+                let (back, answer) = pair::backend_side(&key, &flow);
                 let maps = &mut self.maps;
                 there("ESTABLISHED", maps.established.insert(back, answer, NEW))?;
                 there("ESTABLISHED", maps.established.insert(key, flow, NEW))?;

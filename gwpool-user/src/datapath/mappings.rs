@@ -8,16 +8,13 @@
 use super::expiry::Timers;
 use crate::plan::{Plan, reserved};
 use gwpool_common::flow::{Flow, FlowKey};
-use gwpool_common::limits::{FULL_WORDS, NAT_PROTOCOLS, PORT_WORDS, PORTS};
+use gwpool_common::limits::{FULL_WORDS, PORT_WORDS, PORTS};
 use gwpool_common::nat::{End, Mapping, Nat};
 use gwpool_common::net::V4;
 use gwpool_ebpf::lifetime::age;
-use gwpool_ebpf::mapping::ends;
-use gwpool_ebpf::pool;
+use gwpool_ebpf::mapping::{ends, other};
+use gwpool_ebpf::pool::{self, PROTOCOLS};
 use std::collections::{HashMap, HashSet};
-
-/// Protocols whose ports are given out: TCP, UDP, ICMP.
-const PROTOCOLS: [u8; NAT_PROTOCOLS as usize] = [6, 17, 1];
 
 /// Entries by their ends.
 pub type Entries = HashMap<End<V4>, Mapping<V4>>;
@@ -44,20 +41,6 @@ pub struct Tally {
     pub mappings: u64,
     /// By inside host. This host's own sockets are nobody's.
     pub hosts: HashMap<V4, u32>,
-}
-
-/// The end that the entry of this one points to.
-pub fn other(end: &End<V4>, mapping: &Mapping<V4>) -> End<V4> {
-    End {
-        address: mapping.address,
-        port: mapping.port,
-        protocol: end.protocol,
-        side: if end.side == End::<V4>::INSIDE {
-            End::<V4>::OUTSIDE
-        } else {
-            End::<V4>::INSIDE
-        },
-    }
 }
 
 impl Suspects {

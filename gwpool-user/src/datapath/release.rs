@@ -9,12 +9,13 @@ use super::error::Error;
 use super::expiry::Timers;
 use super::flows::Flows;
 use super::loader::Datapath;
-use super::mappings::{Entries, Suspects, Tally, corrections, freed, other, words};
+use super::mappings::{Entries, Suspects, Tally, corrections, freed, words};
 use crate::plan::Plan;
 use aya::maps::MapError;
 use gwpool_common::flow::{Flow, FlowKey};
 use gwpool_common::nat::{End, Mapping, Nat, Permission};
 use gwpool_common::net::V4;
+use gwpool_ebpf::mapping::other;
 use std::collections::HashSet;
 
 /// Entries between two looks at other work.
