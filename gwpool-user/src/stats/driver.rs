@@ -228,18 +228,11 @@ pub fn wrong(why: &str) -> Value {
 /// Asks a running daemon.
 pub fn ask(runtime_dir: &Path, request: &Value) -> Result<Value, Error> {
     let path = socket(runtime_dir);
-    let failed = |what| {
-        let path = path.clone();
-        move |source| Error::Socket { path, what, source }
-    };
-    let mut client = connect(&path)?;
-    client
-        .write_all(format!("{request}\n").as_bytes())
-        .map_err(failed("cannot ask"))?;
+    let mut client = put(&path, request)?;
     let mut answer = String::new();
-    BufReader::new(client)
+    client
         .read_line(&mut answer)
-        .map_err(failed("no answer"))?;
+        .map_err(failed(&path, "no answer"))?;
     understood(&path, &answer)
 }
 
@@ -250,27 +243,19 @@ pub fn ask_many(
     mut see: impl FnMut(&str) -> io::Result<bool>,
 ) -> Result<(), Error> {
     let path = socket(runtime_dir);
-    let failed = |what| {
-        let path = path.clone();
-        move |source| Error::Socket { path, what, source }
-    };
-    let mut client = connect(&path)?;
-    client
-        .write_all(format!("{request}\n").as_bytes())
-        .map_err(failed("cannot ask"))?;
-    let mut client = BufReader::new(client);
+    let mut client = put(&path, request)?;
     let mut line = String::new();
     loop {
         line.clear();
         let read = client.read_line(&mut line);
-        if read.map_err(failed("cannot read on"))? == 0 {
+        if read.map_err(failed(&path, "cannot read on"))? == 0 {
             let source = io::ErrorKind::UnexpectedEof.into();
-            return Err(failed("the daemon broke off")(source));
+            return Err(failed(&path, "the daemon broke off")(source));
         }
         if line.starts_with("{\"error\"") {
             understood(&path, &line)?;
         }
-        if !see(line.trim_end()).map_err(failed("cannot pass on what was read"))? {
+        if !see(line.trim_end()).map_err(failed(&path, "cannot pass on what was read"))? {
             return Ok(());
         }
     }
@@ -292,25 +277,33 @@ fn understood(path: &Path, line: &str) -> Result<Value, Error> {
 /// Asks the daemon to stop and returns when it is gone; its connections close as it exits.
 pub fn stop(runtime_dir: &Path) -> Result<(), Error> {
     let path = socket(runtime_dir);
-    let failed = |what| {
-        let path = path.clone();
-        move |source| Error::Socket { path, what, source }
-    };
-    let mut client = connect(&path)?;
-    client
-        .write_all(b"{\"verb\":\"stop\"}\n")
-        .map_err(failed("cannot ask"))?;
-    let mut client = BufReader::new(client);
+    let mut client = put(&path, &json!({ "verb": "stop" }))?;
     let mut answer = String::new();
     client
         .read_line(&mut answer)
-        .map_err(failed("cannot wait for the daemon's end"))?;
+        .map_err(failed(&path, "cannot wait for the daemon's end"))?;
     // It may be gone before it has answered.
     if !answer.is_empty() {
         understood(&path, &answer)?;
     }
-    io::copy(&mut client, &mut io::sink()).map_err(failed("cannot wait for the daemon's end"))?;
+    io::copy(&mut client, &mut io::sink())
+        .map_err(failed(&path, "cannot wait for the daemon's end"))?;
     Ok(())
+}
+
+/// Puts the request to the daemon; what it says is read from there.
+fn put(path: &Path, request: &Value) -> Result<BufReader<Client>, Error> {
+    let mut client = connect(path)?;
+    client
+        .write_all(format!("{request}\n").as_bytes())
+        .map_err(failed(path, "cannot ask"))?;
+    Ok(BufReader::new(client))
+}
+
+/// What has failed there.
+fn failed(path: &Path, what: &'static str) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| Error::Socket { path, what, source }
 }
 
 fn connect(path: &Path) -> Result<Client, Error> {
