@@ -24,6 +24,11 @@ impl Datapath {
             (Place::Close, Place::NextClose, "gwpool_closed"),
             (Place::Bind, Place::NextBind, "gwpool_bound"),
         ];
+        let root = if translates {
+            Some(root(pins).map_err(Error::Cgroup)?)
+        } else {
+            None
+        };
         for (place, next, name) in programs {
             let (path, beside) = (
                 pins.link(NO_INTERFACE, place),
@@ -31,11 +36,11 @@ impl Datapath {
             );
             // Left by a daemon that was killed in between.
             Pins::remove(&beside)?;
-            if !translates {
+            let Some(root) = &root else {
                 Pins::remove(&path)?;
                 continue;
-            }
-            let link = self.hear(pins, name)?;
+            };
+            let link = self.hear(root, name)?;
             let pinned = |source: io::Error| Error::Pin {
                 path: path.clone(),
                 what: "cannot pin the link",
@@ -48,8 +53,7 @@ impl Datapath {
         Ok(())
     }
 
-    fn hear(&mut self, pins: &Pins, name: &'static str) -> Result<FdLink, Error> {
-        let root = root(pins).map_err(Error::Cgroup)?;
+    fn hear(&mut self, root: &File, name: &'static str) -> Result<FdLink, Error> {
         let failed = |source| Error::Program {
             name: name.to_owned(),
             what: "cannot put it on the root of the cgroups",
@@ -58,7 +62,7 @@ impl Datapath {
         let program: &mut CgroupSock = self.sockets(name)?;
         // No flags: a link lets others stand beside it anyway, and the kernel refuses to be told so.
         let id = program
-            .attach(&root, CgroupAttachMode::Single)
+            .attach(root, CgroupAttachMode::Single)
             .map_err(failed)?;
         let link = program.take_link(id).map_err(failed)?;
         link.try_into()

@@ -1,5 +1,6 @@
-//! Ports that are never given out, into `RESERVED` and `PORTS` before any of an address is: when translation begins, and whenever the
-//! plan or the addresses are others. What mappings have taken stays taken; the next sweep sets every word right.
+//! Ports that are never given out, into `RESERVED` and `PORTS` before any of an address is: when translation begins, and
+//! whenever the plan or the addresses are others. What mappings have taken stays taken; the next sweep sets every word
+//! right.
 
 use super::error::Error;
 use super::loader::Datapath;
