@@ -1,5 +1,7 @@
 //! `bench`: what things cost, in tables. `cargo xtask bench` builds what it needs, optimised, and then becomes it.
 
+mod contest;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use gwpool_harness::scale::{Figures, Size};

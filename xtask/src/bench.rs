@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 
 /// `bench WHAT [OPTIONS]`.
 pub fn verb(args: &[String]) -> Result<()> {
-    const KNOWN: [&str; 3] = ["scale", "sweep", "ports"];
+    const KNOWN: [&str; 4] = ["micro", "scale", "sweep", "ports"];
     if !args
         .first()
         .is_some_and(|what| KNOWN.contains(&what.as_str()))
@@ -16,8 +16,12 @@ pub fn verb(args: &[String]) -> Result<()> {
     }
     let workspace = Workspace::find()?;
     let object = ebpf::built(&workspace)?;
+    let floors = ebpf::floors(&workspace)?;
     let bench = build::bench(&workspace, &object)?;
     let mut bench = command::as_root(&bench)?;
-    let error = bench.args(args).env("GWPOOL_BPF_OBJ", object).exec();
+    bench.args(args);
+    bench.env("GWPOOL_BPF_OBJ", object);
+    bench.env("GWPOOL_FLOORS_OBJ", floors);
+    let error = bench.exec();
     bail!("cannot start {}: {error}", command::line(&bench))
 }

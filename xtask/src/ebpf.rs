@@ -15,6 +15,8 @@ use std::{env, fs};
 
 const TARGET: &str = "bpfel-unknown-none";
 const PACKAGE: &str = "gwpool-ebpf";
+/// The benchmark's own programs.
+const FLOORS: &str = "gwpool-floors";
 
 /// `ebpf`.
 pub fn verb(workspace: &Workspace) -> Result<()> {
@@ -35,16 +37,26 @@ pub fn built(workspace: &Workspace) -> Result<PathBuf> {
         eprintln!("ebpf: {} (GWPOOL_BPF_OBJ)", named.display());
         return Ok(named);
     }
+    make(workspace, PACKAGE, &declared_maps(workspace)?, "gwpool.o")
+}
+
+/// The benchmark's own programs.
+pub fn floors(workspace: &Workspace) -> Result<PathBuf> {
+    make(workspace, FLOORS, &[], "floors.o")
+}
+
+/// Builds a package's programs into `target/bpf/NAME`.
+fn make(workspace: &Workspace, package: &str, maps: &[String], name: &str) -> Result<PathBuf> {
     let tools = setup::build_tools()?;
     let start = Instant::now();
     let folder = workspace.target.join("bpf");
     if !folder.exists() {
         eprintln!("ebpf: building the programs (the first time takes half a minute)");
     }
-    command::run(&mut child(workspace, &tools, &folder))?;
-    let linked = read(&folder.join(TARGET).join("release").join(PACKAGE))?;
-    object::check(&linked, &declared_maps(workspace)?)?;
-    let object = folder.join("gwpool.o");
+    command::run(&mut child(workspace, package, &tools, &folder))?;
+    let linked = read(&folder.join(TARGET).join("release").join(package))?;
+    object::check(&linked, maps)?;
+    let object = folder.join(name);
     let news = write_if_changed(&object, &object::strip(&linked)?)?;
     let news = if news { "new" } else { "unchanged" };
     eprintln!(
@@ -67,7 +79,7 @@ fn ready() -> Option<OsString> {
     env::var_os("GWPOOL_BPF_OBJ").filter(|name| !name.is_empty())
 }
 
-fn child(workspace: &Workspace, tools: &Tools, folder: &Path) -> Command {
+fn child(workspace: &Workspace, package: &str, tools: &Tools, folder: &Path) -> Command {
     let compiler = &tools.compiler;
     let flags = [
         format!(
@@ -90,9 +102,9 @@ fn child(workspace: &Workspace, tools: &Tools, folder: &Path) -> Command {
             "--quiet",
             "--release",
             "--package",
-            PACKAGE,
+            package,
             "--bin",
-            PACKAGE,
+            package,
         ])
         .args(["--target", TARGET, "-Z", "build-std=core", "--target-dir"])
         .arg(folder)
