@@ -1,11 +1,14 @@
 //! `bench`: what things cost, in tables. `cargo xtask bench` builds what it needs, optimised, and then becomes it.
 
 mod contest;
+mod micro;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use contest::{Entry, Rules};
 use gwpool_harness::scale::{Figures, Size};
 use gwpool_harness::{bed, crowd, ports};
+use micro::Micro;
 
 #[derive(Parser)]
 #[command(name = "bench", about = "What things cost, in tables")]
@@ -16,6 +19,11 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// What a packet costs the programs, beside programs that do next to nothing
+    Micro {
+        #[command(flatten)]
+        rules: Rules,
+    },
     /// Many routes: laying them, changing one, taking them over, and what a packet costs then
     Scale {
         /// Routes
@@ -42,10 +50,25 @@ enum Verb {
     },
 }
 
+fn micro(rules: Rules) -> Result<()> {
+    let figures = contest::hold(&mut Micro::new()?, rules);
+    for row in &figures.rows {
+        let Entry { task, contestant } = &row.entry;
+        if let Some(spread) = row.spread() {
+            println!("{task:<24} {contestant:<16} {spread}");
+        }
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
     let verb = Command::parse().verb;
+    if let Verb::Micro { rules } = verb {
+        return micro(rules);
+    }
     bed::build()?;
     match verb {
+        Verb::Micro { rules } => micro(rules)?,
         Verb::Scale {
             routes,
             backends,

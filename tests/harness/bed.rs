@@ -210,14 +210,18 @@ pub fn build() -> Result<()> {
             .iter()
             .find(|(_, known, _)| *known == index)
             .map(|(name, ..)| *name);
-        let name = name.context("a neighbour behind no link")?;
-        ip(&format!(
-            "neigh add {address} lladdr {} nud permanent dev {name}",
-            colons(mac(address))
-        ))?;
+        neighbour(name.context("a neighbour behind no link")?, address)?;
     }
     // /proc/sys/net is the reading thread's own namespace.
     std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("net.ipv4.ip_forward in the bed")
+}
+
+/// One host more on the network of the interface.
+pub fn neighbour(interface: &str, address: Ipv4Addr) -> Result<()> {
+    let mac = colons(mac(address));
+    ip(&format!(
+        "neigh replace {address} lladdr {mac} nud permanent dev {interface}"
+    ))
 }
 
 fn colons(mac: [u8; 6]) -> String {

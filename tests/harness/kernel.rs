@@ -79,7 +79,7 @@ impl InKernel {
         options: TestRunOptions<'_>,
     ) -> Result<TestRunResult> {
         let program = self.datapath.program(name)?;
-        let context = context(program, interface, frame.len())?;
+        let context = context(program, (0, interface), frame.len())?;
         let mut options = options;
         options.data_in = Some(frame);
         options.ctx_in = Some(&context);
@@ -92,14 +92,19 @@ impl InKernel {
     }
 }
 
-/// The context that says which interface the packet is on (linux/bpf.h: `struct xdp_md`, `struct __sk_buff`).
-fn context(program: &Program, interface: u32, length: usize) -> Result<Vec<u8>> {
+/// The context that says which interface the packet has come in by (at egress; 0: it was made here) and which it is on
+/// (linux/bpf.h: `struct xdp_md`, `struct __sk_buff`).
+pub fn context(
+    program: &Program,
+    (came_in_by, interface): (u32, u32),
+    length: usize,
+) -> Result<Vec<u8>> {
     let words: Vec<u32> = match program {
         // data, data_end, data_meta, ingress_ifindex, rx_queue_index, egress_ifindex
         Program::Xdp(_) => vec![0, u32::try_from(length)?, 0, interface, 0, 0],
         // len, pkt_type, mark, queue_mapping, protocol, vlan_present, vlan_tci, vlan_proto, priority,
         // ingress_ifindex, ifindex; what follows is taken as zero
-        _ => vec![0, 0, 0, 0, 0, 0, 0, 0, 0, 0, interface],
+        _ => vec![0, 0, 0, 0, 0, 0, 0, 0, 0, came_in_by, interface],
     };
     Ok(words.iter().flat_map(|word| word.to_ne_bytes()).collect())
 }
