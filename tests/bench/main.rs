@@ -2,6 +2,11 @@
 
 mod contest;
 mod micro;
+#[expect(
+    dead_code,
+    reason = "pps and tcp, which stand on it, are being written"
+)]
+mod row;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

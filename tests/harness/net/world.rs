@@ -153,7 +153,7 @@ impl World {
 }
 
 /// The lab asked for a mode: no other may be what is tried.
-pub(super) fn check_modes(datapath: Datapath, stats: &Stats) -> Result<()> {
+pub fn check_modes(datapath: Datapath, stats: &Stats) -> Result<()> {
     ensure!(
         !stats.datapath.interfaces.is_empty(),
         "{} manages no interface",
