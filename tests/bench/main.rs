@@ -2,6 +2,7 @@
 
 mod contest;
 mod micro;
+mod peers;
 #[expect(
     dead_code,
     reason = "pps and tcp, which stand on it, are being written"

@@ -24,7 +24,9 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask VERB
 
-  setup [build|lab|test]      finds or installs what building, the lab and the tests need (default: all of it)
+  setup [build|lab|test|bench]
+                              finds or installs what building, the lab, the tests and the benchmark need (default: what
+                              building and the tests do)
   ebpf                        builds the programs: target/bpf/gwpool.o
   build                       builds the daemon with the programs inside: target/release/gwpool-user
   run [LAB OPTIONS]           builds, then shows the whole pool at work in network namespaces; takes all down again

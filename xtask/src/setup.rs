@@ -11,13 +11,15 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-/// What something is needed for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What something is needed for; each needs all of those above it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     /// The lab: `cargo xtask run`, `lab`.
     Lab,
     /// The tests that need root: everything of the lab, and real peers.
     Test,
+    /// The benchmark beside the peers: everything of the tests, and the peers.
+    Bench,
 }
 
 /// A program the system must have.
@@ -77,6 +79,36 @@ const TOOLS: &[Tool] = &[
         need: Need::Test,
         why: "a real server",
     },
+    Tool {
+        name: "haproxy",
+        package: "haproxy",
+        need: Need::Bench,
+        why: "a peer",
+    },
+    Tool {
+        name: "iptables",
+        package: "iptables",
+        need: Need::Bench,
+        why: "a peer",
+    },
+    Tool {
+        name: "wrk",
+        package: "wrk",
+        need: Need::Bench,
+        why: "asks by HTTP as fast as it is answered",
+    },
+    Tool {
+        name: "iperf3",
+        package: "iperf3",
+        need: Need::Bench,
+        why: "sends as fast as it is taken",
+    },
+    Tool {
+        name: "taskset",
+        package: "util-linux",
+        need: Need::Bench,
+        why: "client and server each on a core of their own",
+    },
 ];
 
 /// Debian's compiler that comes with the library's source.
@@ -90,15 +122,16 @@ pub struct Tools {
     pub linker: PathBuf,
 }
 
-/// `setup [build|lab|test]`.
+/// `setup [build|lab|test|bench]`.
 pub fn verb(args: &[String]) -> Result<()> {
     let (build, need) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => (true, Some(Need::Test)),
         ["build"] => (true, None),
         ["lab"] => (false, Some(Need::Lab)),
         ["test"] => (false, Some(Need::Test)),
+        ["bench"] => (false, Some(Need::Bench)),
         _ => bail!(
-            "setup knows build, lab and test, or all without a word; found `{}`",
+            "setup knows build, lab, test and bench, or build and test without a word; found `{}`",
             args.join(" ")
         ),
     };
@@ -172,9 +205,7 @@ pub fn system_tools(need: Need) -> Result<()> {
 }
 
 fn needed(need: Need) -> impl Iterator<Item = &'static Tool> {
-    TOOLS
-        .iter()
-        .filter(move |tool| need == Need::Test || tool.need == need)
+    TOOLS.iter().filter(move |tool| tool.need <= need)
 }
 
 /// By Debian's packages, else by rustup's component, else an error that tells all that was tried.

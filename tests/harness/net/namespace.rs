@@ -85,18 +85,24 @@ impl Namespace {
 
     /// Loads a rule set.
     pub fn nft(&self, rules: &str) -> Result<()> {
-        let mut command = self.command("nft");
-        let mut nft = command
-            .args(["-f", "-"])
+        self.feed("nft", &["-f", "-"], rules)
+    }
+
+    /// Runs a program inside that reads `input`; what it says goes to our own output.
+    pub fn feed(&self, program: &str, arguments: &[&str], input: &str) -> Result<()> {
+        let mut command = self.command(program);
+        let mut child = command
+            .args(arguments)
             .stdin(Stdio::piped())
             .spawn()
-            .context("starting nft")?;
-        let mut input = nft.stdin.take().context("nft has no input")?;
-        input.write_all(rules.as_bytes())?;
-        drop(input);
+            .with_context(|| format!("starting {program}"))?;
+        let mut pipe = child.stdin.take().context("it has no input")?;
+        // It may end early on a bad line, and says so itself.
+        let _ = pipe.write_all(input.as_bytes());
+        drop(pipe);
         anyhow::ensure!(
-            nft.wait()?.success(),
-            "nft refused the rules in {}",
+            child.wait()?.success(),
+            "{program} refused its input in {}",
             self.name
         );
         Ok(())
