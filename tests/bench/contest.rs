@@ -7,12 +7,14 @@
 mod quiet;
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// How often a disturbed shot is taken again.
 const AGAIN: usize = 2;
+/// Rounds that are held however long they take.
+const LEAST: usize = 3;
 
 /// Who does what.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,10 +82,16 @@ pub struct Figures {
     pub rows: Vec<Row>,
     /// What was left out.
     pub lost: Vec<Lost>,
+    /// How many rounds were held.
+    pub rounds: usize,
+    /// How long it took to set up, and to hold, seconds.
+    pub seconds: f64,
+    /// Why it was not held at all.
+    pub failed: Option<String>,
 }
 
 /// The middle of some figures, and their ends.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// The median.
     pub median: f64,
@@ -166,70 +174,108 @@ pub fn ratio(row: &Row, over: &Row) -> Option<Spread> {
 }
 
 /// How a contest is held.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Copy, Debug, Serialize, clap::Args)]
 pub struct Rules {
-    /// How often everything is measured
+    /// How often everything is measured, where there is time for it
     #[arg(long, default_value_t = 7)]
     pub rounds: usize,
+    /// Time for each bench, setting up included, in place of its own: no round is begun that would end later, but for
+    /// the first three
+    #[arg(long)]
+    pub minutes: Option<f64>,
     /// For trying out: no quiet moment is waited for, and nothing is left out
     #[arg(long)]
     pub rough: bool,
 }
 
-/// Holds the contest; what is going on goes to stderr.
-pub fn hold(ground: &mut dyn Ground, rules: Rules) -> Figures {
-    let mut figures = Figures {
-        bench: ground.name(),
-        ..Figures::default()
+/// Holds the contest, which has this much time; what is going on goes to stderr.
+pub fn hold(ground: &mut dyn Ground, rules: Rules, time: Duration) -> Figures {
+    let mut contest = Contest {
+        figures: Figures {
+            bench: ground.name(),
+            ..Figures::default()
+        },
+        rules,
+        time,
+        start: Instant::now(),
+        patience: quiet::Patience::of(time),
     };
     let entries = ground.entries();
-    let start = Instant::now();
     for round in 1..=rules.rounds {
-        for (number, entry) in entries.iter().enumerate() {
-            let (bench, count, rounds) = (figures.bench, entries.len(), rules.rounds);
-            let passed = start.elapsed().as_secs();
-            let Entry { task, contestant } = entry;
-            eprintln!(
-                "{bench}: {passed:>4} s, round {round}/{rounds}, {:>2}/{count}: {task}, {contestant}",
-                number + 1
-            );
-            turn(ground, entry, round, rules, &mut figures);
+        if !contest.has_time() {
+            eprintln!("{}: no time for round {round}", ground.name());
+            break;
         }
+        for (number, entry) in entries.iter().enumerate() {
+            contest.announce(round, (number + 1, entries.len()), entry);
+            contest.turn(ground, entry, round);
+        }
+        contest.figures.rounds = round;
     }
-    figures
+    contest.figures.seconds = contest.start.elapsed().as_secs_f64();
+    contest.figures
 }
 
-/// One contestant's turn: as many shots as it takes until one counts.
-fn turn(ground: &mut dyn Ground, entry: &Entry, round: usize, rules: Rules, figures: &mut Figures) {
-    let mut why = String::new();
-    for _ in 0..=AGAIN {
-        let watch = (!rules.rough).then(quiet::Watch::begin);
-        let shot = ground
-            .shoot(entry)
-            .with_context(|| format!("{}: {}", entry.contestant, entry.task));
-        let disturbed = watch.and_then(quiet::Watch::end);
-        match (shot, disturbed) {
-            (Ok(shot), None) => {
-                for (metric, figure) in shot {
-                    let row = figures.row_mut(entry, metric);
-                    row.rounds.resize(round - 1, None);
-                    row.rounds.push(Some(figure));
+/// A contest that is being held.
+struct Contest {
+    figures: Figures,
+    rules: Rules,
+    time: Duration,
+    start: Instant,
+    patience: quiet::Patience,
+}
+
+impl Contest {
+    /// Whether another round fits, by the pace of those that were.
+    fn has_time(&self) -> bool {
+        let (rounds, passed) = (self.figures.rounds as u32, self.start.elapsed());
+        rounds < LEAST as u32 || passed + passed / rounds <= self.time
+    }
+
+    fn announce(&self, round: usize, (number, count): (usize, usize), entry: &Entry) {
+        let (bench, rounds) = (self.figures.bench, self.rules.rounds);
+        let passed = self.start.elapsed().as_secs();
+        let Entry { task, contestant } = entry;
+        eprintln!(
+            "{bench}: {passed:>4} s, round {round}/{rounds}, {number:>2}/{count}: {task}, {contestant}"
+        );
+    }
+
+    /// One contestant's turn: as many shots as it takes until one counts.
+    fn turn(&mut self, ground: &mut dyn Ground, entry: &Entry, round: usize) {
+        let mut why = String::new();
+        for _ in 0..=AGAIN {
+            let watch = (!self.rules.rough).then(|| quiet::Watch::begin(&mut self.patience));
+            let shot = ground
+                .shoot(entry)
+                .with_context(|| format!("{}: {}", entry.contestant, entry.task));
+            let disturbed = watch.and_then(quiet::Watch::end);
+            match (shot, disturbed) {
+                (Ok(shot), None) => {
+                    for (metric, figure) in shot {
+                        let row = self.figures.row_mut(entry, metric);
+                        row.rounds.resize(round - 1, None);
+                        row.rounds.push(Some(figure));
+                    }
+                    return;
                 }
-                return;
+                (Ok(_), Some(disturbed)) => why = disturbed,
+                (Err(error), _) => {
+                    why = format!("{error:#}");
+                    break;
+                }
             }
-            (Ok(_), Some(disturbed)) => why = disturbed,
-            (Err(error), _) => {
-                why = format!("{error:#}");
+            if self.start.elapsed() > self.time {
                 break;
             }
         }
+        eprintln!("{}: left out: {why}", self.figures.bench);
+        self.figures.lost.push(Lost {
+            entry: entry.clone(),
+            round,
+            why,
+        });
     }
-    eprintln!("{}: left out: {why}", figures.bench);
-    figures.lost.push(Lost {
-        entry: entry.clone(),
-        round,
-        why,
-    });
 }
 
 #[cfg(test)]

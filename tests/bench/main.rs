@@ -3,18 +3,22 @@
 mod contest;
 mod micro;
 mod peers;
+mod report;
 #[expect(
     dead_code,
     reason = "pps and tcp, which stand on it, are being written"
 )]
 mod row;
 
-use anyhow::Result;
+use anyhow::{Result, bail, ensure};
 use clap::{Parser, Subcommand};
-use contest::{Entry, Rules};
-use gwpool_harness::scale::{Figures, Size};
+use contest::{Figures, Ground, Rules};
+use gwpool_harness::scale::{self, Size};
 use gwpool_harness::{bed, crowd, ports};
 use micro::Micro;
+use report::Report;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 #[derive(Parser)]
 #[command(name = "bench", about = "What things cost, in tables")]
@@ -25,13 +29,18 @@ struct Command {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// What a packet costs the programs, beside programs that do next to nothing
-    Micro {
+    /// gwpool beside its peers, taking turns
+    Contest {
+        /// Only this one
+        bench: Option<String>,
         #[command(flatten)]
         rules: Rules,
+        /// Makes the figures those that README shows
+        #[arg(long, conflicts_with = "bench")]
+        publish: bool,
     },
     /// Many routes: laying them, changing one, taking them over, and what a packet costs then
-    Scale {
+    Routes {
         /// Routes
         #[arg(long, default_value_t = 10_000)]
         routes: usize,
@@ -56,32 +65,107 @@ enum Verb {
     },
 }
 
-fn micro(rules: Rules) -> Result<()> {
-    let figures = contest::hold(&mut Micro::new()?, rules);
-    for row in &figures.rows {
-        let Entry { task, contestant } = &row.entry;
-        if let Some(spread) = row.spread() {
-            println!("{task:<24} {contestant:<16} {spread}");
-        }
-    }
-    Ok(())
+/// A contest that can be held.
+struct Bench {
+    name: &'static str,
+    /// The time it has, setting up included.
+    minutes: f64,
+    /// Sets it up. In a thread of its own: what it does to that (a network namespace, one CPU) ends with it.
+    ground: fn() -> Result<Box<dyn Ground>>,
 }
 
-fn main() -> Result<()> {
-    let verb = Command::parse().verb;
-    if let Verb::Micro { rules } = verb {
-        return micro(rules);
-    }
-    bed::build()?;
-    match verb {
-        Verb::Micro { rules } => micro(rules)?,
-        Verb::Scale {
+/// All contests, in the order of a run of all.
+const BENCHES: &[Bench] = &[Bench {
+    name: "micro",
+    minutes: 4.0,
+    ground: || Ok(Box::new(Micro::new()?)),
+}];
+
+fn main() -> Result<ExitCode> {
+    match Command::parse().verb {
+        Verb::Contest {
+            bench,
+            rules,
+            publish,
+        } => return contest(bench.as_deref(), rules, publish),
+        Verb::Routes {
             routes,
             backends,
             rounds,
-        } => print!("{}", Figures::measure(Size { routes, backends }, rounds)?),
-        Verb::Ports { rounds } => print!("{}", ports::Figures::measure(rounds)?),
-        Verb::Sweep { flows } => println!("{}", crowd::figures(flows)?),
+        } => {
+            bed::build()?;
+            let size = Size { routes, backends };
+            print!("{}", scale::Figures::measure(size, rounds)?);
+        }
+        Verb::Ports { rounds } => {
+            bed::build()?;
+            print!("{}", ports::Figures::measure(rounds)?);
+        }
+        Verb::Sweep { flows } => {
+            bed::build()?;
+            println!("{}", crowd::figures(flows)?);
+        }
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Holds one contest, or all. Whatever the figures are is a success; a contest that cannot be set up is not.
+fn contest(only: Option<&str>, rules: Rules, publish: bool) -> Result<ExitCode> {
+    ensure!(!(publish && rules.rough), "rough figures are not published");
+    let wanted = |bench: &&Bench| only.is_none_or(|name| name == bench.name);
+    let benches: Vec<&Bench> = BENCHES.iter().filter(wanted).collect();
+    if benches.is_empty() {
+        let known: Vec<&str> = BENCHES.iter().map(|bench| bench.name).collect();
+        bail!("bench what? {}", known.join(", "));
+    }
+    let mut figures = Vec::new();
+    for bench in benches {
+        figures.push(bench.hold(rules)?);
+    }
+    let failed = figures.iter().any(|figures| figures.failed.is_some());
+    let report = Report::new(rules, figures);
+    print!("{}", report.tables());
+    let folder = report.write(only.unwrap_or("figures"))?;
+    eprintln!("bench: JSON and charts are in {}", folder.display());
+    if publish {
+        ensure!(!failed, "what was not held is not published");
+        report.publish()?;
+    }
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+impl Bench {
+    fn hold(&self, rules: Rules) -> Result<Figures> {
+        let (name, set_up) = (self.name, self.ground);
+        let minutes = rules.minutes.unwrap_or(self.minutes);
+        let time = Duration::from_secs_f64(60.0 * minutes);
+        let held = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || {
+                let start = Instant::now();
+                eprintln!("{name}: setting up");
+                let mut ground = match set_up() {
+                    Ok(ground) => ground,
+                    Err(error) => {
+                        eprintln!("{name}: not held: {error:#}");
+                        return Figures {
+                            bench: name,
+                            failed: Some(format!("{error:#}")),
+                            ..Figures::default()
+                        };
+                    }
+                };
+                let took = start.elapsed();
+                let mut figures = contest::hold(&mut *ground, rules, time.saturating_sub(took));
+                figures.seconds += took.as_secs_f64();
+                figures
+            })?;
+        // A panic has ended the process.
+        held.join()
+            .map_err(|_| anyhow::anyhow!("{name}: the contest broke off"))
+    }
 }

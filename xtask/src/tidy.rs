@@ -75,6 +75,8 @@ fn read_folder(workspace: &Workspace, folder: &Path, all: &mut Vec<Page>) -> Res
             read_folder(workspace, &path, all)?;
         } else if kind.is_file()
             && name != "Cargo.lock"
+            // In a worktree it is a file.
+            && name != ".git"
             && let Ok(text) = fs::read_to_string(&path)
         {
             let path = path

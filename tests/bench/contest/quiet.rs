@@ -10,6 +10,8 @@ const LOOK: Duration = Duration::from_millis(150);
 const BUSY: f64 = 0.08;
 /// How long a quiet moment is waited for; then the shot is taken all the same, and judged by itself.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// Share of a contest's time that may go by with waiting, all shots taken together: one part in so many.
+const WAITING: u32 = 5;
 /// Share of a shot that the machine may have been taken from us.
 const STOLEN: f64 = 0.02;
 /// Jiffies below which nothing is said: the clock is no finer.
@@ -53,12 +55,22 @@ impl Jiffies {
     }
 }
 
+/// How long may still be waited, all shots taken together.
+pub struct Patience(Duration);
+
+impl Patience {
+    /// Of a contest that has this much time.
+    pub fn of(time: Duration) -> Patience {
+        Patience(time / WAITING)
+    }
+}
+
 /// A shot that is being taken.
 pub struct Watch(Jiffies);
 
 impl Watch {
     /// Waits for a quiet moment.
-    pub fn begin() -> Watch {
+    pub fn begin(patience: &mut Patience) -> Watch {
         let start = Instant::now();
         loop {
             let before = Jiffies::now();
@@ -66,7 +78,9 @@ impl Watch {
             let now = Jiffies::now();
             let seen = now.since(before);
             let quiet = seen.busy <= GRAIN || (seen.busy as f64) < BUSY * seen.total as f64;
-            if quiet || start.elapsed() > PATIENCE {
+            let waited = start.elapsed();
+            if quiet || waited > PATIENCE.min(patience.0) {
+                patience.0 = patience.0.saturating_sub(waited.saturating_sub(LOOK));
                 return Watch(now);
             }
         }

@@ -72,8 +72,10 @@ fn contestants_take_turns_and_who_fails_is_named() {
         &mut Counting { shots: 0 },
         Rules {
             rounds: 3,
+            minutes: None,
             rough: true,
         },
+        Duration::from_secs(60),
     );
     let ours = figures.row("hit", "ours", "packet").expect("ours");
     let seen: Vec<usize> = ours
@@ -97,4 +99,15 @@ fn contestants_take_turns_and_who_fails_is_named() {
         .expect("why")
         .why;
     assert!(why.contains("no such program"), "{why}");
+}
+
+#[test]
+fn without_time_no_more_rounds_are_held_than_must_be() {
+    let rules = Rules {
+        rounds: 9,
+        minutes: None,
+        rough: true,
+    };
+    let figures = hold(&mut Counting { shots: 0 }, rules, Duration::ZERO);
+    assert_eq!(figures.rounds, LEAST);
 }
