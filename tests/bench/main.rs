@@ -4,11 +4,9 @@ mod contest;
 mod micro;
 mod peers;
 mod report;
-#[expect(
-    dead_code,
-    reason = "pps and tcp, which stand on it, are being written"
-)]
+#[expect(dead_code, reason = "pps, which stands on it, is being written")]
 mod row;
+mod tcp;
 
 use anyhow::{Result, bail, ensure};
 use clap::{Parser, Subcommand};
@@ -19,6 +17,7 @@ use micro::Micro;
 use report::Report;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
+use tcp::Tcp;
 
 #[derive(Parser)]
 #[command(name = "bench", about = "What things cost, in tables")]
@@ -75,11 +74,18 @@ struct Bench {
 }
 
 /// All contests, in the order of a run of all.
-const BENCHES: &[Bench] = &[Bench {
-    name: "micro",
-    minutes: 4.0,
-    ground: || Ok(Box::new(Micro::new()?)),
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "micro",
+        minutes: 4.0,
+        ground: || Ok(Box::new(Micro::new()?)),
+    },
+    Bench {
+        name: "tcp",
+        minutes: 9.0,
+        ground: || Ok(Box::new(Tcp::new()?)),
+    },
+];
 
 fn main() -> Result<ExitCode> {
     match Command::parse().verb {

@@ -160,8 +160,9 @@ impl Row {
     }
 }
 
-/// The inventory of a gateway whose routes lead to all backends, each by the port it listens at: `("tcp", 80)`.
-pub fn forwarding(datapath: Datapath, routes: &[(&str, u16)]) -> String {
+/// The inventory of a gateway whose routes lead to all backends, each by the port it listens at: `("tcp", 80)`; and its
+/// `gwpool.limits`, where they are not the defaults.
+pub fn forwarding(datapath: Datapath, routes: &[(&str, u16)], limits: &str) -> String {
     let addresses = BACKENDS.map(|address| address.to_string()).join(", ");
     let lines: String = routes
         .iter()
@@ -175,7 +176,7 @@ pub fn forwarding(datapath: Datapath, routes: &[(&str, u16)]) -> String {
     format!(
         "gateways: {{hosts: {{{GATEWAY}: {{{BACK_LINK}: {{address: {BACK}}}}}}}}}\n\
          proxies:\n  target: {{group: gateways}}\n  routes:\n{lines}\
-         gwpool: {{datapath: {}}}\n",
+         gwpool: {{datapath: {}, limits: {{{limits}}}}}\n",
         datapath.name()
     )
 }

@@ -8,7 +8,7 @@ use super::wait::wait_for;
 use anyhow::{Context, Result};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// It runs.
 pub struct Nginx(Child);
@@ -19,19 +19,34 @@ impl Nginx {
         std::fs::create_dir_all(root.join("bytes"))?;
         let body: Vec<u8> = Payload::new(bytes).flatten().collect();
         std::fs::write(root.join("bytes").join(bytes.to_string()), body)?;
+        let site = format!(
+            "access_log off; sendfile on; add_header x-backend nginx;
+             server {{ listen {port}; root {}; }}",
+            root.display()
+        );
+        Nginx::serve(host.command("nginx"), host, root, port, &site)
+    }
+
+    /// Started by this command, with one worker and these lines for HTTP; returns when it listens at `port`.
+    pub fn serve(
+        mut nginx: Command,
+        host: &Namespace,
+        root: &Path,
+        port: u16,
+        site: &str,
+    ) -> Result<Nginx> {
+        std::fs::create_dir_all(root)?;
         let at = root.display();
         let configuration = format!(
             "daemon off; master_process off; pid {at}/pid; error_log stderr; user root;
              events {{ }}
              http {{
-                 access_log off; sendfile on; add_header x-backend nginx;
                  client_body_temp_path {at}; proxy_temp_path {at}; fastcgi_temp_path {at};
                  uwsgi_temp_path {at}; scgi_temp_path {at};
-                 server {{ listen {port}; root {at}; }}
+                 {site}
              }}"
         );
         std::fs::write(root.join("nginx.conf"), configuration)?;
-        let mut nginx = host.command("nginx");
         nginx
             .arg("-e")
             .arg("stderr")
