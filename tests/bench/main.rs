@@ -3,8 +3,8 @@
 mod contest;
 mod micro;
 mod peers;
+mod pps;
 mod report;
-#[expect(dead_code, reason = "pps, which stands on it, is being written")]
 mod row;
 mod tcp;
 
@@ -14,6 +14,7 @@ use contest::{Figures, Ground, Rules};
 use gwpool_harness::scale::{self, Size};
 use gwpool_harness::{bed, crowd, ports};
 use micro::Micro;
+use pps::Pps;
 use report::Report;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -79,6 +80,11 @@ const BENCHES: &[Bench] = &[
         name: "micro",
         minutes: 4.0,
         ground: || Ok(Box::new(Micro::new()?)),
+    },
+    Bench {
+        name: "pps",
+        minutes: 6.0,
+        ground: || Ok(Box::new(Pps::new()?)),
     },
     Bench {
         name: "tcp",

@@ -48,9 +48,9 @@ impl Rules {
 
 /// Connections are tracked, and nothing else.
 pub fn nft_conntrack() -> Rules {
-    let chain = "type filter hook forward priority filter; ct state established,related accept";
     Rules::Nft(format!(
-        "table ip {TABLE} {{\n chain forward {{ {chain} }}\n}}\n"
+        "table ip {TABLE} {{\n chain forward {{\n  type filter hook forward priority filter;\n  \
+         ct state established,related accept\n }}\n}}\n"
     ))
 }
 

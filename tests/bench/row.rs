@@ -181,12 +181,13 @@ pub fn forwarding(datapath: Datapath, routes: &[(&str, u16)], limits: &str) -> S
     )
 }
 
-/// The inventory of a gateway that translates the client's side on its way to the backends'.
-pub fn translating(datapath: Datapath) -> String {
+/// The inventory of a gateway that translates the client's side on its way to the backends', and what comes from these
+/// `sources` by it.
+pub fn translating(datapath: Datapath, sources: &str) -> String {
     format!(
         "nat:\n  vars: {{input_interface: {FRONT_LINK}, output_interface: {BACK_LINK}}}\n  \
          hosts: {{{GATEWAY}: {{{FRONT_LINK}: {{address: {FRONT}}}, {BACK_LINK}: {{address: {BACK}}}}}}}\n\
-         gwpool: {{datapath: {}}}\n",
+         gwpool: {{datapath: {}, nat: {{sources: [{sources}]}}}}\n",
         datapath.name()
     )
 }
