@@ -174,7 +174,7 @@ pub fn ratio(row: &Row, over: &Row) -> Option<Spread> {
 }
 
 /// How a contest is held.
-#[derive(Clone, Copy, Debug, Serialize, clap::Args)]
+#[derive(Clone, Debug, Serialize, clap::Args)]
 pub struct Rules {
     /// How often everything is measured, where there is time for it
     #[arg(long, default_value_t = 7)]
@@ -186,21 +186,33 @@ pub struct Rules {
     /// For trying out: no quiet moment is waited for, and nothing is left out
     #[arg(long)]
     pub rough: bool,
+    /// Only what has this in its task's or contestant's name
+    #[arg(long, value_name = "PART")]
+    pub only: Option<String>,
+}
+
+impl Rules {
+    fn ask_for(&self, entry: &Entry) -> bool {
+        let names = [&entry.task, &entry.contestant];
+        let named = |part: &String| names.iter().any(|name| name.contains(part.as_str()));
+        self.only.as_ref().is_none_or(named)
+    }
 }
 
 /// Holds the contest, which has this much time; what is going on goes to stderr.
-pub fn hold(ground: &mut dyn Ground, rules: Rules, time: Duration) -> Figures {
+pub fn hold(ground: &mut dyn Ground, rules: &Rules, time: Duration) -> Figures {
     let mut contest = Contest {
         figures: Figures {
             bench: ground.name(),
             ..Figures::default()
         },
-        rules,
+        rules: rules.clone(),
         time,
         start: Instant::now(),
         patience: quiet::Patience::of(time),
     };
-    let entries = ground.entries();
+    let mut entries = ground.entries();
+    entries.retain(|entry| rules.ask_for(entry));
     for round in 1..=rules.rounds {
         if !contest.has_time() {
             eprintln!("{}: no time for round {round}", ground.name());

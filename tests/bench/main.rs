@@ -99,7 +99,7 @@ fn main() -> Result<ExitCode> {
             bench,
             rules,
             publish,
-        } => return contest(bench.as_deref(), rules, publish),
+        } => return contest(bench.as_deref(), &rules, publish),
         Verb::Routes {
             routes,
             backends,
@@ -122,8 +122,11 @@ fn main() -> Result<ExitCode> {
 }
 
 /// Holds one contest, or all. Whatever the figures are is a success; a contest that cannot be set up is not.
-fn contest(only: Option<&str>, rules: Rules, publish: bool) -> Result<ExitCode> {
-    ensure!(!(publish && rules.rough), "rough figures are not published");
+fn contest(only: Option<&str>, rules: &Rules, publish: bool) -> Result<ExitCode> {
+    ensure!(
+        !publish || !rules.rough && rules.only.is_none(),
+        "what is published is all of it, and not rough"
+    );
     let wanted = |bench: &&Bench| only.is_none_or(|name| name == bench.name);
     let benches: Vec<&Bench> = BENCHES.iter().filter(wanted).collect();
     if benches.is_empty() {
@@ -135,7 +138,7 @@ fn contest(only: Option<&str>, rules: Rules, publish: bool) -> Result<ExitCode> 
         figures.push(bench.hold(rules)?);
     }
     let failed = figures.iter().any(|figures| figures.failed.is_some());
-    let report = Report::new(rules, figures);
+    let report = Report::new(rules.clone(), figures);
     print!("{}", report.tables());
     let folder = report.write(only.unwrap_or("figures"))?;
     eprintln!("bench: JSON and charts are in {}", folder.display());
@@ -151,10 +154,11 @@ fn contest(only: Option<&str>, rules: Rules, publish: bool) -> Result<ExitCode> 
 }
 
 impl Bench {
-    fn hold(&self, rules: Rules) -> Result<Figures> {
+    fn hold(&self, rules: &Rules) -> Result<Figures> {
         let (name, set_up) = (self.name, self.ground);
         let minutes = rules.minutes.unwrap_or(self.minutes);
         let time = Duration::from_secs_f64(60.0 * minutes);
+        let rules = rules.clone();
         let held = std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
@@ -172,7 +176,7 @@ impl Bench {
                     }
                 };
                 let took = start.elapsed();
-                let mut figures = contest::hold(&mut *ground, rules, time.saturating_sub(took));
+                let mut figures = contest::hold(&mut *ground, &rules, time.saturating_sub(took));
                 figures.seconds += took.as_secs_f64();
                 figures
             })?;

@@ -35,9 +35,11 @@ cargo xtask VERB
   test [host|kernel|net] [FILTER...]
                               all tiers, or one; of them the targets that a FILTER names
                               (nat: net_nat, net_nat_...), or tests with it in their names
-  bench sweep [--flows N]     what a pass of the sweep costs over so many flows, and the memory of one
-  bench scale [--routes N] [--backends N] [--rounds N]
-                              builds, then prints what many routes cost: laying them, changing one, a packet
+  bench [micro|pps|tcp|scale] [--only PART] [--rounds N] [--minutes N] [--rough] [--publish]
+                              gwpool beside its peers, all four in under 25 minutes, or one: tables here, JSON and charts in
+                              target/bench; --rough tries it out, --publish makes a run of all docs/bench and README's table
+  bench routes [--routes N] [--backends N] | sweep [--flows N] | ports
+                              tables of our own: many routes, many flows, one NAT address to its last port
   tidy                        the rules that no compiler checks
 
 LAB OPTIONS: --datapath native|auto|tc|generic (default native), --keep (leave it up, say how to enter)

@@ -66,17 +66,34 @@ fn a_ratio_pairs_rounds_and_skips_what_was_lost() {
     assert_eq!(ratio(&one, &row(vec![])), None);
 }
 
+fn rules(rounds: usize, only: Option<&str>) -> Rules {
+    Rules {
+        rounds,
+        minutes: None,
+        rough: true,
+        only: only.map(str::to_owned),
+    }
+}
+
+fn held(rules: &Rules, time: Duration) -> Figures {
+    hold(&mut Counting { shots: 0 }, rules, time)
+}
+
+#[test]
+fn one_contestant_is_asked_for_alone() {
+    let figures = held(&rules(1, Some("their")), Duration::MAX);
+    let who: Vec<&str> = figures
+        .rows
+        .iter()
+        .map(|row| row.entry.contestant.as_str())
+        .collect();
+    assert_eq!(who, ["theirs"]);
+    assert!(figures.lost.is_empty());
+}
+
 #[test]
 fn contestants_take_turns_and_who_fails_is_named() {
-    let figures = hold(
-        &mut Counting { shots: 0 },
-        Rules {
-            rounds: 3,
-            minutes: None,
-            rough: true,
-        },
-        Duration::from_secs(60),
-    );
+    let figures = held(&rules(3, None), Duration::MAX);
     let ours = figures.row("hit", "ours", "packet").expect("ours");
     let seen: Vec<usize> = ours
         .rounds
@@ -103,11 +120,6 @@ fn contestants_take_turns_and_who_fails_is_named() {
 
 #[test]
 fn without_time_no_more_rounds_are_held_than_must_be() {
-    let rules = Rules {
-        rounds: 9,
-        minutes: None,
-        rough: true,
-    };
-    let figures = hold(&mut Counting { shots: 0 }, rules, Duration::ZERO);
+    let figures = held(&rules(9, None), Duration::ZERO);
     assert_eq!(figures.rounds, LEAST);
 }

@@ -111,12 +111,12 @@ fn draw(out: &mut String, panel: &Panel<'_>, left: usize, top: usize) {
         let (width, baseline, middle) = (spread.median * scale, y + 4, y as f64 - 0.5);
         let (from, to) = (at(spread.least), at(spread.most));
         let (who, figure) = (escape(who), short(spread.median));
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<text x=\"{}\" y=\"{baseline}\" text-anchor=\"end\">{who}</text>\
              <rect x=\"{start}\" y=\"{}\" width=\"{width:.1}\" height=\"13\" fill=\"{colour}\"/>\
              <path d=\"M{from:.1} {middle}H{to:.1}\" stroke=\"{WHISKER}\" stroke-width=\"3\"/>\
-             <text x=\"{:.1}\" y=\"{baseline}\">{figure}</text>\n",
+             <text x=\"{:.1}\" y=\"{baseline}\">{figure}</text>",
             start - 8,
             y - 7,
             to.max(at(spread.median)) + 6.0,

@@ -22,86 +22,44 @@ pub struct Goal {
     pub aim: f64,
 }
 
-/// A row over another of the same bench and metric: what, bench, metric, (task, contestant) twice, must and aim.
-macro_rules! over {
-    ($what:literal, $bench:literal, $metric:literal, ($task:literal, $who:literal), ($base:literal, $whom:literal), $must:literal, $aim:literal) => {
-        Goal {
+/// A line each: what; bench and metric; task and contestant, over task and contestant; must, aim.
+macro_rules! goals {
+    ($($what:literal: $bench:literal $metric:literal, $task:literal $who:literal $(/ $base:literal $whom:literal)?, $must:literal $aim:literal $unit:literal;)*) => {
+        &[$(Goal {
             what: $what,
             row: ($bench, $task, $who, $metric),
-            over: Some(($bench, $base, $whom, $metric)),
-            unit: "x",
+            over: [$(($bench, $base, $whom, $metric))?].first().copied(),
+            unit: $unit,
             must: $must,
             aim: $aim,
-        }
+        }),*]
     };
 }
 
 /// All of them.
-pub const GOALS: &[Goal] = &[
-    over!(
-        "hit, 1 flow, over XDP_TX",
-        "micro",
-        "packet",
-        ("hit, 1 flow", "gwpool XDP"),
-        ("floor", "XDP_TX"),
-        2.8,
-        2.3
-    ),
-    over!(
-        "hit, 64k random flows, over XDP_TX",
-        "micro",
-        "packet",
-        ("hit, 64k flows", "gwpool XDP"),
-        ("floor", "XDP_TX"),
-        8.5,
-        4.7
-    ),
-    over!(
-        "new flow, both directions, over XDP_TX",
-        "micro",
-        "packet",
-        ("new flow", "gwpool XDP"),
-        ("floor", "XDP_TX"),
-        26.0,
-        18.0
-    ),
-    over!(
-        "the same, embryonic tier full",
-        "micro",
-        "packet",
-        ("new flow, tier full", "gwpool XDP"),
-        ("floor", "XDP_TX"),
-        48.0,
-        22.0
-    ),
-    over!(
-        "a packet to another host, over XDP_TX",
-        "micro",
-        "packet",
-        ("pass, another host's", "gwpool XDP"),
-        ("floor", "XDP_TX"),
-        1.5,
-        1.25
-    ),
-    over!(
-        "a packet to this host that is not ours, over XDP_TX",
-        "micro",
-        "packet",
-        ("pass, this host's", "gwpool XDP"),
-        ("floor", "XDP_TX"),
-        1.5,
-        1.25
-    ),
-    over!(
-        "hit at TC, 1 flow, over TC redirect",
-        "micro",
-        "packet",
-        ("hit, 1 flow", "gwpool TC"),
-        ("floor", "TC redirect"),
-        3.2,
-        2.6
-    ),
-];
+pub const GOALS: &[Goal] = goals! {
+    "hit, 1 flow, over XDP_TX": "micro" "packet", "hit, 1 flow" "gwpool XDP" / "floor" "XDP_TX", 2.8 2.3 "x";
+    "hit, 64k random flows, over XDP_TX": "micro" "packet", "hit, 64k flows" "gwpool XDP" / "floor" "XDP_TX", 8.5 4.7 "x";
+    "new flow, both directions, over XDP_TX": "micro" "packet", "new flow" "gwpool XDP" / "floor" "XDP_TX", 26.0 18.0 "x";
+    "the same with the embryonic tier full": "micro" "packet", "new flow, tier full" "gwpool XDP" / "floor" "XDP_TX", 48.0 22.0 "x";
+    "a packet to another host, over XDP_TX": "micro" "packet", "pass, another host's" "gwpool XDP" / "floor" "XDP_TX", 1.5 1.25 "x";
+    "a packet to this host, not ours, over XDP_TX": "micro" "packet", "pass, this host's" "gwpool XDP" / "floor" "XDP_TX", 1.5 1.25 "x";
+    "TC hit, 1 flow, over TC redirect": "micro" "packet", "hit, 1 flow" "gwpool TC" / "floor" "TC redirect", 3.2 2.6 "x";
+    "pps over nft DNAT + masquerade, 64k flows": "pps" "packets", "64k flows" "gwpool XDP" / "64k flows" "nft DNAT+masquerade", 3.5 4.2 "x";
+    "the same, new flows": "pps" "packets", "new flows" "gwpool XDP" / "new flows" "nft DNAT+masquerade", 3.2 5.0 "x";
+    "the same, new flows with our tier full": "pps" "packets", "new flows, tier full" "gwpool XDP" / "new flows" "nft DNAT+masquerade", 2.3 4.0 "x";
+    "pps over nft masquerade (SNAT), 60k flows": "pps" "packets", "SNAT, 60k flows" "gwpool XDP" / "SNAT, 60k flows" "nft masquerade", 3.0 3.6 "x";
+    "TCP over kernel routing without NAT, MTU-sized: Gb/s": "tcp" "throughput", "1 stream, MTU-sized" "gwpool XDP" / "1 stream, MTU-sized" "kernel routing", 1.15 1.25 "x";
+    "the same, keep-alive requests": "tcp" "requests", "keep-alive, MTU-sized" "gwpool XDP" / "keep-alive, MTU-sized" "kernel routing", 0.95 1.1 "x";
+    "the same, connections": "tcp" "requests", "close, MTU-sized" "gwpool XDP" / "close, MTU-sized" "kernel routing", 0.95 1.1 "x";
+    "TC over kernel routing, offloads: Gb/s, 4 streams": "tcp" "throughput", "4 streams, offloads" "gwpool TC" / "4 streams, offloads" "kernel routing", 0.95 1.0 "x";
+    "TC over HAProxy tcp, keep-alive requests": "tcp" "requests", "keep-alive, offloads" "gwpool TC" / "keep-alive, offloads" "HAProxy tcp", 1.9 2.1 "x";
+    "TC over HAProxy tcp, connections": "tcp" "requests", "close, offloads" "gwpool TC" / "close, offloads" "HAProxy tcp", 1.6 1.8 "x";
+    "TC over HAProxy tcp, p99 of keep-alive requests": "tcp" "p99", "keep-alive, offloads" "gwpool TC" / "keep-alive, offloads" "HAProxy tcp", 0.4 0.3 "x";
+    "10,000 routes over 6, hit": "scale" "packet", "program, 10,000 routes: hit" "gwpool XDP" / "program, 6 routes: hit" "gwpool XDP", 1.1 1.03 "x";
+    "10,000 routes over 6, new flow": "scale" "packet", "program, 10,000 routes: new flow" "gwpool XDP" / "program, 6 routes: new flow" "gwpool XDP", 1.1 1.03 "x";
+    "map memory of an IPv4 connection at capacity": "scale" "memory", "memory of a flow" "gwpool", 208.0 128.0 "B";
+};
 
 /// What has become of a goal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -198,7 +156,7 @@ pub fn verdicts(benches: &[Figures]) -> Vec<Verdict> {
     goals.map(|goal| Verdict::of(goal, benches)).collect()
 }
 
-fn find<'a>(benches: &'a [Figures], (bench, task, contestant, metric): Of) -> Option<&'a Row> {
+fn find(benches: &[Figures], (bench, task, contestant, metric): Of) -> Option<&Row> {
     let figures = benches.iter().find(|figures| figures.bench == bench)?;
     figures.row(task, contestant, metric)
 }

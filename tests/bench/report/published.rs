@@ -22,7 +22,8 @@ const END: &str = "<!-- bench: end -->";
 #[derive(Deserialize)]
 pub struct Published {
     machine: Machine,
-    goals: Vec<Verdict>,
+    /// What became of the goals as they were then.
+    pub(super) goals: Vec<Verdict>,
     benches: Vec<Named>,
 }
 
@@ -91,12 +92,6 @@ impl Published {
             let _ = write!(text, "\n![{bench}]({FOLDER}/{bench}.svg)\n");
         }
         text
-    }
-
-    /// The goals as they were then: what, must, aim.
-    pub fn goals(&self) -> impl Iterator<Item = (&str, f64, f64)> {
-        let goals = self.goals.iter();
-        goals.map(|goal| (goal.what.as_str(), goal.must, goal.aim))
     }
 }
 

@@ -1,0 +1,79 @@
+//! Gateways full of flows: what a pass of the daemon's sweep over them costs, and the memory of one flow.
+
+use super::apart::Apart;
+use anyhow::{Context, Result, ensure};
+use gwpool_common::limits::FLOWS;
+use gwpool_harness::bed;
+use gwpool_harness::crowd::Crowd;
+
+/// Numbers of flows, and as tasks name them.
+pub const SIZES: [(u32, &str); 3] = [(1 << 10, "1k"), (1 << 16, "64k"), (1 << 20, "1M")];
+
+/// A gateway for each number.
+pub struct Crowds {
+    all: Vec<(u32, Apart<Crowd>)>,
+    /// Bytes that a connection takes, both directions, at the default capacity.
+    pub memory: f64,
+}
+
+impl Crowds {
+    /// Makes the flows, by packets.
+    pub fn new() -> Result<Crowds> {
+        let memory = Apart::new(|| bed::build().and_then(|()| flow_memory()))?;
+        let memory = memory.ask(|bytes| Ok(*bytes))?;
+        let mut all = Vec::new();
+        for (flows, name) in SIZES {
+            eprintln!("scale: making {name} flows");
+            all.push((flows, Apart::new(move || crowd(flows))?));
+        }
+        Ok(Crowds { all, memory })
+    }
+
+    /// One pass over flows that are all alive: milliseconds of CPU.
+    pub fn pass(&mut self, flows: u32) -> Result<f64> {
+        let found = self.all.iter().find(|(known, _)| *known == flows);
+        let (_, crowd) = found.context("no such number of flows")?;
+        crowd.ask(|crowd| {
+            let (swept, spent) = crowd.pass()?;
+            ensure!(swept.flows == 0, "a live flow was removed: {swept:?}");
+            Ok(spent.as_secs_f64() * 1e3)
+        })
+    }
+}
+
+fn crowd(flows: u32) -> Result<Crowd> {
+    bed::build()?;
+    let mut crowd = Crowd::new(flows.max(FLOWS))?;
+    crowd.connect(flows)?;
+    // The first pass finds its way to as much memory as it needs.
+    crowd.pass()?;
+    Ok(crowd)
+}
+
+/// What the default capacity takes beyond half of it, all maps together, for each flow more.
+fn flow_memory() -> Result<f64> {
+    let of = |capacity: u32| {
+        let before = map_memory()?;
+        let _crowd = Crowd::new(capacity)?;
+        Ok::<u64, anyhow::Error>(map_memory()? - before)
+    };
+    let half = FLOWS / 2;
+    let (few, many) = (of(half)?, of(FLOWS)?);
+    ensure!(many > few, "flows take no memory");
+    Ok((many - few) as f64 / f64::from(FLOWS - half))
+}
+
+/// Bytes of all maps that this process holds, as the kernel accounts them.
+fn map_memory() -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir("/proc/self/fdinfo")? {
+        // One that was the directory's own is gone.
+        let Ok(text) = std::fs::read_to_string(entry?.path()) else {
+            continue;
+        };
+        let mut lines = text.lines().filter(|_| text.contains("map_type:"));
+        let found = lines.find_map(|line| line.strip_prefix("memlock:"));
+        bytes += found.map_or(Ok(0), |number| number.trim().parse::<u64>())?;
+    }
+    Ok(bytes)
+}
