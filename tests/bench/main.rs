@@ -6,16 +6,18 @@ mod peers;
 mod pps;
 mod report;
 mod row;
+mod scale;
 mod tcp;
 
 use anyhow::{Result, bail, ensure};
 use clap::{Parser, Subcommand};
 use contest::{Figures, Ground, Rules};
-use gwpool_harness::scale::{self, Size};
+use gwpool_harness::scale::{Figures as RouteFigures, Size};
 use gwpool_harness::{bed, crowd, ports};
 use micro::Micro;
 use pps::Pps;
 use report::Report;
+use scale::Scale;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tcp::Tcp;
@@ -91,6 +93,11 @@ const BENCHES: &[Bench] = &[
         minutes: 9.0,
         ground: || Ok(Box::new(Tcp::new()?)),
     },
+    Bench {
+        name: "scale",
+        minutes: 4.0,
+        ground: || Ok(Box::new(Scale::new()?)),
+    },
 ];
 
 fn main() -> Result<ExitCode> {
@@ -107,7 +114,7 @@ fn main() -> Result<ExitCode> {
         } => {
             bed::build()?;
             let size = Size { routes, backends };
-            print!("{}", scale::Figures::measure(size, rounds)?);
+            print!("{}", RouteFigures::measure(size, rounds)?);
         }
         Verb::Ports { rounds } => {
             bed::build()?;

@@ -4,8 +4,8 @@
 //! Everything runs behind the same wrapper, which restores the packet before each lap and gives it another client; so do the
 //! floors beside it: a program that drops, one that sends back, one that only parses, one that looks up in a hash.
 
-mod gateway;
-mod laps;
+pub mod gateway;
+pub mod laps;
 
 use crate::contest::{Entry, Ground, Metric};
 use anyhow::{Context, Result, ensure};

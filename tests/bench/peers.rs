@@ -1,8 +1,6 @@
 //! The peers, as a person would set them up for the work that gwpool does here: rule sets of nftables and iptables,
 //! and HAProxy's configuration. Nothing in them is tuned for or against anybody; what a task adds, it says.
 
-#![expect(dead_code, reason = "every bench takes the peers that it has")]
-
 use anyhow::Result;
 use gwpool_harness::net::namespace::Namespace;
 use std::fmt::Write;

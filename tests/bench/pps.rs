@@ -9,10 +9,10 @@
 //! makes an older one give way. There are a thousand clients with some 60 flows each, and each flow's source port is another,
 //! so that nobody who keeps ports has to look for one. gwpool has no limit that is not a default.
 
-mod chain;
-mod lane;
-mod link;
-mod sender;
+pub mod chain;
+pub mod lane;
+pub mod link;
+pub mod sender;
 mod sink;
 
 use crate::contest::{Entry, Ground, Metric};

@@ -12,6 +12,8 @@ mod table;
 
 use crate::contest::{Figures, Rules};
 use anyhow::{Context, Result};
+#[cfg(test)]
+pub use goals::GOALS;
 use goals::Verdict;
 use machine::Machine;
 use serde::Serialize;

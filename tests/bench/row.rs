@@ -173,9 +173,14 @@ pub fn forwarding(datapath: Datapath, routes: &[(&str, u16)], limits: &str) -> S
             )
         })
         .collect();
+    inventory(datapath, &lines, limits)
+}
+
+/// The inventory of a gateway with these routes, a line each, and these `gwpool.limits`.
+pub fn inventory(datapath: Datapath, routes: &str, limits: &str) -> String {
     format!(
         "gateways: {{hosts: {{{GATEWAY}: {{{BACK_LINK}: {{address: {BACK}}}}}}}}}\n\
-         proxies:\n  target: {{group: gateways}}\n  routes:\n{lines}\
+         proxies:\n  target: {{group: gateways}}\n  routes:\n{routes}\
          gwpool: {{datapath: {}, limits: {{{limits}}}}}\n",
         datapath.name()
     )

@@ -85,7 +85,10 @@ impl Scale {
     pub fn new() -> Result<Scale> {
         Ok(Scale {
             routes: told("routes", Routes::up()),
-            programs: told("programs", Apart::new(|| Programs::new(ROUTES.map(|size| size.0)))),
+            programs: told(
+                "programs",
+                Apart::new(|| Programs::new(ROUTES.map(|size| size.0))),
+            ),
             flows: told("flows", Flows::up()),
             crowds: told("crowds", Crowds::new()),
         })
@@ -96,7 +99,7 @@ impl Scale {
         Ok(match task {
             Task::Load(routes, who) => there(&mut self.routes)?.load(who, routes)?,
             Task::Change(routes, who) => there(&mut self.routes)?.change(who, routes)?,
-            Task::New(routes, who) => one(PACKET, there(&mut self.routes)?.new(who, routes)?),
+            Task::New(routes, who) => one(PACKET, there(&mut self.routes)?.open(who, routes)?),
             Task::Hit(routes, who) => one(PACKET, there(&mut self.routes)?.hit(who, routes)?),
             Task::ProgramNew(routes) => {
                 let programs = there(&mut self.programs)?;
@@ -130,21 +133,20 @@ fn there<T>(part: &mut Result<T, String>) -> Result<&mut T> {
 fn tasks() -> Vec<(String, &'static str, Task)> {
     let mut tasks = Vec::new();
     for (count, name) in ROUTES {
-        let of: [(&str, fn(usize, Who) -> Task); 4] = [
-            ("load all", Task::Load),
-            ("one more", Task::Change),
-            ("new flow", Task::New),
-            ("hit", Task::Hit),
-        ];
-        for (what, task) in of {
+        let ways = [Task::Load, Task::Change, Task::New, Task::Hit];
+        for (what, task) in ["load all", "one more", "new flow", "hit"].iter().zip(ways) {
             for (who, contestant) in Who::ALL {
-                tasks.push((format!("{name} routes: {what}"), contestant, task(count, who)));
+                tasks.push((
+                    format!("{name} routes: {what}"),
+                    contestant,
+                    task(count, who),
+                ));
             }
         }
-        let alone: [(&str, fn(usize) -> Task); 2] =
-            [("new flow", Task::ProgramNew), ("hit", Task::ProgramHit)];
-        for (what, task) in alone {
-            tasks.push((format!("program, {name} routes: {what}"), "gwpool XDP", task(count)));
+        let ways = [Task::ProgramNew, Task::ProgramHit];
+        for (what, task) in ["new flow", "hit"].iter().zip(ways) {
+            let what = format!("program, {name} routes: {what}");
+            tasks.push((what, "gwpool XDP", task(count)));
         }
     }
     for (what, task) in flows::TASKS {

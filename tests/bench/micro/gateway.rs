@@ -3,7 +3,6 @@
 
 use super::laps::{Course, Laps, fd};
 use anyhow::{Context, Result, bail, ensure};
-use aya::maps::IterableMap as _;
 use aya::programs::{Program, ProgramFd, TestRun, TestRunOptions, XdpMode};
 use gwpool_common::flow::FlowKey;
 use gwpool_ebpf::pair::mate;
@@ -18,6 +17,8 @@ use std::net::Ipv4Addr;
 const BACKENDS: u8 = 64;
 /// The first one's place on box-network.
 const FIRST: u8 = 10;
+/// Room for as many routes as are tried, with two backends each.
+const MANY: u32 = 16_384;
 /// Flows that are opened at a time: they fit into the embryonic tier.
 const STEP: u32 = 16_384;
 /// Where the route listens, and where its backends do.
@@ -111,11 +112,32 @@ pub struct Gateway {
 impl Gateway {
     /// Loads the programs; `flows`: `gwpool.limits.flows`, else the default. [`build`] must have run in this thread.
     pub fn new(flows: Option<u32>) -> Result<Gateway> {
-        let plan = plan(flows)?;
+        Gateway::on(&plan(flows)?)
+    }
+
+    /// The same with so many routes, of which the one that is asked for is the last.
+    pub fn among(routes: usize) -> Result<Gateway> {
+        let mut plan = plan(None)?;
+        let last = plan.routes.remove(0);
+        let other = |number: usize| Route {
+            name: format!("other-{number}"),
+            port: 10_000 + number as u16,
+            backends: last.backends[..2].to_vec(),
+            ..last.clone()
+        };
+        plan.routes = (1..routes).map(other).collect();
+        plan.routes.push(last);
+        plan.limits.routes = MANY;
+        plan.limits.listeners = MANY;
+        plan.limits.backends = 2 * MANY;
+        Gateway::on(&plan)
+    }
+
+    fn on(plan: &Plan) -> Result<Gateway> {
         let mut datapath = Datapath::load(&kernel::object()?, &plan.limits)?;
         let installed = datapath.installed()?;
         let host = bed::host((32_768, 60_999));
-        let difference = plan::diff::diff(&installed, &plan, &host)?;
+        let difference = plan::diff::diff(&installed, plan, &host)?;
         datapath.apply(&difference.writes)?;
         Ok(Gateway {
             datapath,

@@ -73,6 +73,15 @@ impl Lane {
         })
     }
 
+    /// Of a chain that stands already.
+    pub fn of(forwarder: Forwarder, chain: Chain) -> Lane {
+        Lane {
+            forwarder,
+            chain,
+            _step: None,
+        }
+    }
+
     /// Sees to it that these flows are established, and no others are there.
     pub fn establish(&mut self, flows: u32) -> Result<()> {
         if self.flows()?.is_none_or(|known| known == u64::from(flows)) {

@@ -1,6 +1,6 @@
 //! The report, on figures of a bench that nobody held; and README's table, on those that were published.
 
-use super::goals::{GOALS, Goal};
+use super::goals::Goal;
 use super::*;
 use crate::contest::{Entry, Lost, Metric, Row};
 use gwpool_harness::net::site::project;

@@ -40,6 +40,8 @@ const FLOWS: u32 = 1_000;
 const PROBE: u32 = 1_000;
 /// Most new flows of a shot: they fit into the embryonic tier.
 const NEW: u32 = 60_000;
+/// Room for all routes that are tried.
+const LIMITS: &str = "routes: 16384, listeners: 16384, backends: 16384";
 /// A shot.
 const SHOT: Duration = Duration::from_millis(300);
 /// The port of the first route; each next one has the next, but for the last, which is asked for.
@@ -89,7 +91,7 @@ impl Routes {
     }
 
     /// A packet that opens a flow of the last route, from the sender to the sink, nanoseconds.
-    pub fn new(&mut self, who: Who, routes: usize) -> Result<f64> {
+    pub fn open(&mut self, who: Who, routes: usize) -> Result<f64> {
         let bearer = self.of(who)?;
         bearer.have(routes)?;
         bearer.lane.empty()?;
@@ -221,7 +223,10 @@ fn all(routes: usize) -> Vec<Route> {
     let route = |number: usize| {
         let backend = BACKENDS[number % BACKENDS.len()];
         let port = port(number);
-        (SocketAddrV4::new(FRONT, port), SocketAddrV4::new(backend, port))
+        (
+            SocketAddrV4::new(FRONT, port),
+            SocketAddrV4::new(backend, port),
+        )
     };
     (0..routes).map(route).collect()
 }
@@ -247,5 +252,5 @@ fn inventory(routes: usize) -> String {
             )
         })
         .collect();
-    row::inventory(Datapath::Native, &lines, "limits: {routes: 16384, listeners: 16384, backends: 16384}")
+    row::inventory(Datapath::Native, &lines, LIMITS)
 }

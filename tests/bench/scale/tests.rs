@@ -21,7 +21,9 @@ fn the_goals_ask_for_tasks_that_there_are() {
     let mut asked = rows.filter(|(bench, ..)| *bench == "scale").peekable();
     assert!(asked.peek().is_some());
     for (_, task, who, _) in asked {
-        let found = known.iter().any(|(name, whose, _)| name == task && *whose == who);
+        let found = known
+            .iter()
+            .any(|(name, whose, _)| name == task && *whose == who);
         assert!(found, "{task}, {who}");
     }
 }
