@@ -4,7 +4,7 @@
 use super::goals::Verdict;
 use super::machine::Machine;
 use super::{Report, write};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use gwpool_harness::net::site::project;
 use serde::Deserialize;
 use std::fmt::Write;
@@ -38,6 +38,10 @@ struct Named {
 /// # Errors
 /// A file cannot be written, or README has no place for the table.
 pub fn publish(report: &Report) -> Result<()> {
+    let mut goals = report.goals.iter();
+    if let Some(goal) = goals.find(|goal| goal.measured.is_none()) {
+        bail!("nothing is published: not measured: {}", goal.what);
+    }
     let root = project();
     let folder = root.join(FOLDER);
     report.write_into(&folder, FILE)?;
