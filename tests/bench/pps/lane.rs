@@ -78,7 +78,7 @@ impl Lane {
         Lane {
             forwarder,
             chain,
-            _step: None,
+            _steps: Vec::new(),
         }
     }
 
