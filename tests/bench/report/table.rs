@@ -28,14 +28,16 @@ pub fn figures(figures: &Figures) -> String {
     if let Some(why) = &figures.failed {
         let _ = writeln!(text, "  not held: {why}");
     }
-    let mut head = None;
-    for row in &figures.rows {
-        let block = (&row.entry.task, row.metric);
-        if head != Some(block) {
-            head = Some(block);
-            let _ = writeln!(text, "  {}, {} {}", block.0, block.1.name, block.1.unit);
+    for (number, first) in figures.rows.iter().enumerate() {
+        let block = |row: &&Row| (&row.entry.task, row.metric) == (&first.entry.task, first.metric);
+        if figures.rows[..number].iter().any(|row| block(&row)) {
+            continue;
         }
-        let _ = writeln!(text, "{}", line(figures, row));
+        let Row { entry, metric, .. } = first;
+        let _ = writeln!(text, "  {}, {} {}", entry.task, metric.name, metric.unit);
+        for row in figures.rows.iter().filter(block) {
+            let _ = writeln!(text, "{}", line(figures, row));
+        }
     }
     text + &lost(&figures.lost)
 }

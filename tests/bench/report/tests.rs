@@ -108,6 +108,25 @@ micro: 3 rounds in 0 s
 }
 
 #[test]
+fn contestants_of_a_task_stand_together_for_each_metric() {
+    let mut figures = figures();
+    figures.rows = ["a", "b"]
+        .iter()
+        .flat_map(|who| {
+            let mut other = row("hit", who, &[1.0]);
+            other.metric.name = "other";
+            [row("hit", who, &[1.0]), other]
+        })
+        .collect();
+    let text = table::figures(&figures);
+    let order: Vec<&str> = text
+        .split_whitespace()
+        .filter(|word| ["packet", "other", "a", "b"].contains(word))
+        .collect();
+    assert_eq!(order, ["packet", "a", "b", "other", "a", "b"]);
+}
+
+#[test]
 fn a_chart_has_a_bar_for_each_row() {
     let text = chart::svg(&figures());
     assert_eq!(text.matches("<rect ").count(), 2, "{text}");
