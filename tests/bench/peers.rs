@@ -150,11 +150,10 @@ fn iptables(prerouting: &str, postrouting: &str) -> Rules {
     Rules::Iptables(format!("*nat\n{prerouting}{postrouting}COMMIT\n"))
 }
 
-/// HAProxy in turn, in mode `tcp` or `http`; threads, connection reuse and buffers are its defaults.
+/// HAProxy in turn, in mode `tcp` or `http`; threads, connections, their reuse and buffers are its defaults.
 pub fn haproxy(mode: &str, service: &Service) -> String {
-    // As many connections as a client has ports.
     let mut text = format!(
-        "global\n maxconn 65536\ndefaults\n mode {mode}\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n"
+        "defaults\n mode {mode}\n timeout connect 5s\n timeout client 60s\n timeout server 60s\n"
     );
     for port in service.ports {
         let listen = service.listen;

@@ -11,8 +11,10 @@ use gwpool_harness::net::run::gate;
 use gwpool_harness::net::wait::wait_for;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 /// Where nginx listens.
@@ -108,7 +110,9 @@ impl Standing {
             _nginx: nginx,
             _iperf: iperf,
         };
-        wait_for("an answer", LIMIT, || standing.ask())?;
+        // Its own words, where a proxy has any.
+        let words = || std::fs::read_to_string(proxy_log(&standing.row)).unwrap_or_default();
+        wait_for("an answer", LIMIT, || standing.ask()).with_context(words)?;
         Ok(standing)
     }
 
@@ -152,10 +156,15 @@ fn forward(row: &mut Row, forwarder: Forwarder) -> Result<Option<Running>> {
             let mut haproxy = gateway.command("haproxy");
             // In the foreground, so that it is ours to end.
             haproxy.arg("-db").arg("-f").arg(&file);
+            haproxy.stderr(File::create(proxy_log(row))?);
             return Running::start(&mut haproxy).map(Some);
         }
     }
     Ok(None)
+}
+
+fn proxy_log(row: &Row) -> PathBuf {
+    row.gateway.directory.join("haproxy.log")
 }
 
 fn iperf_server(host: &Namespace, core: usize) -> Result<Running> {
