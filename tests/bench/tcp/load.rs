@@ -4,9 +4,9 @@
 use super::standing::{HTTP, STREAM, Standing, pinned};
 use crate::contest::Metric;
 use anyhow::{Context, Result, bail, ensure};
-use gwpool_harness::net::namespace::output;
 use serde_json::Value;
 use std::fs;
+use std::process::Stdio;
 
 /// Seconds beyond its shot after which a client is ended.
 const GRACE_S: u32 = 10;
@@ -60,7 +60,7 @@ impl Load {
         let spent = busy_us()? - before;
         match self {
             Load::Requests { .. } => {
-                let answers = Answers::read(&said).with_context(|| format!("wrk said {said}"))?;
+                let answers = Answers::read(&said).context("wrk")?;
                 Ok(vec![
                     (REQUESTS, answers.per_second),
                     (P50, answers.p50_us),
@@ -69,7 +69,7 @@ impl Load {
                 ])
             }
             Load::Streams(_) => {
-                let moved = Moved::read(&said).with_context(|| format!("iperf3 said {said}"))?;
+                let moved = Moved::read(&said).context("iperf3")?;
                 Ok(vec![
                     (THROUGHPUT, moved.bits_per_second / 1e9),
                     (VOLUME_CPU, spent / 1e3 / (moved.bytes / 1e9)),
@@ -110,9 +110,18 @@ impl Load {
                     &seconds.to_string(),
                 ]);
                 command.args(["--parallel", &streams.to_string()]);
+                // What Linux comes with, whatever this machine was given since.
+                command.args(["--congestion", "cubic"]);
             }
         }
-        output(&mut command)
+        let output = command.stdin(Stdio::null()).output()?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        // iperf3 puts what went wrong into its figures.
+        if output.status.success() || said.starts_with('{') {
+            return Ok(said);
+        }
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        bail!("{}: {} {}", output.status, complaint.trim(), said.trim())
     }
 }
 
@@ -189,8 +198,9 @@ impl Moved {
 
 /// What all cores together have been busy with so far, microseconds: everything but idling and waiting (proc_stat(5)).
 fn busy_us() -> Result<f64> {
+    let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?;
+    let ticks = ticks.context("the kernel's clock has no rate")? as f64;
     let text = fs::read_to_string("/proc/stat")?;
-    let ticks = sysconf_ticks()?;
     let line = text.lines().next().context("/proc/stat is empty")?;
     let fields = line.split_whitespace().skip(1);
     let fields: Vec<f64> = fields.map(|word| word.parse().unwrap_or(0.0)).collect();
@@ -200,11 +210,6 @@ fn busy_us() -> Result<f64> {
         .filter_map(|at| fields.get(*at))
         .sum();
     Ok(busy * 1e6 / ticks)
-}
-
-fn sysconf_ticks() -> Result<f64> {
-    let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?;
-    Ok(ticks.context("the kernel's clock has no rate")? as f64)
 }
 
 #[cfg(test)]
