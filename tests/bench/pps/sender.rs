@@ -7,9 +7,11 @@ use aya::maps::Array;
 use aya::programs::{Program, TestRun, TestRunAttrs, TestRunOptions};
 use aya::{Ebpf, Pod};
 use gwpool_floors::{FRAME, GENERATION, Sending};
+use gwpool_harness::net::namespace::output;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, gettid};
 use std::net::Ipv4Addr;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Frames that are sent before whoever gets them has his turn: a quarter of a veth's ring.
@@ -125,6 +127,7 @@ impl Sender {
             let mut core = CpuSet::new();
             core.set(self.core)?;
             sched_setaffinity(Pid::from_raw(0), &core)?;
+            before_others()?;
             self.bursts(amount)
         })?
     }
@@ -154,6 +157,12 @@ impl Sender {
         let took = start.elapsed();
         Ok(Sent { frames, took })
     }
+}
+
+/// This thread goes before whatever else would run on its CPU.
+fn before_others() -> Result<()> {
+    let thread = gettid().to_string();
+    output(Command::new("chrt").args(["--fifo", "--pid", "1", &thread])).map(drop)
 }
 
 /// The last CPU that we may use: interrupts are the first one's more often.
