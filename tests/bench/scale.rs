@@ -70,6 +70,8 @@ enum Task {
     Sweep(u32),
     /// Of a connection.
     Memory,
+    /// Of one of conntrack's.
+    PeerMemory,
 }
 
 /// All of it, side by side; each part, or why it does not stand.
@@ -112,6 +114,7 @@ impl Scale {
             Task::Flows(task, who) => there(&mut self.flows)?.measure(task, who)?,
             Task::Sweep(flows) => one(CPU, there(&mut self.crowds)?.pass(flows)?),
             Task::Memory => one(MEMORY, there(&mut self.crowds)?.memory),
+            Task::PeerMemory => one(MEMORY, there(&mut self.flows)?.memory),
         })
     }
 }
@@ -157,7 +160,9 @@ fn tasks() -> Vec<(String, &'static str, Task)> {
     for (flows, name) in crowds::SIZES {
         tasks.push((format!("sweep, {name} flows"), "gwpool", Task::Sweep(flows)));
     }
-    tasks.push(("memory of a flow".to_owned(), "gwpool", Task::Memory));
+    for (who, task) in [("gwpool", Task::Memory), ("conntrack", Task::PeerMemory)] {
+        tasks.push(("memory of a flow".to_owned(), who, task));
+    }
     tasks
 }
 

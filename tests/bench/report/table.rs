@@ -11,7 +11,7 @@ const REFERENCES: [(&str, &[&str]); 4] = [
     ("micro", &[]),
     ("pps", &["nft DNAT+masquerade", "nft masquerade"]),
     ("tcp", &["kernel routing"]),
-    ("scale", &["nft map", "nft masquerade"]),
+    ("scale", &["nft map", "nft masquerade", "conntrack"]),
 ];
 /// Where nobody else can do the same, what the same entry into the kernel costs: who, and over which floor.
 const FLOORS: [(&str, &str); 2] = [("TC", "TC redirect"), ("", "XDP_TX")];

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use gwpool_common::limits::FLOWS;
 use gwpool_harness::bed;
 use gwpool_harness::crowd::Crowd;
+use std::collections::BTreeMap;
 
 /// Numbers of flows, and as tasks name them.
 pub const SIZES: [(u32, &str); 3] = [(1 << 10, "1k"), (1 << 16, "64k"), (1 << 20, "1M")];
@@ -63,17 +64,21 @@ fn flow_memory() -> Result<f64> {
     Ok((many - few) as f64 / f64::from(FLOWS - half))
 }
 
-/// Bytes of all maps that this process holds, as the kernel accounts them.
+/// Bytes of all maps that this process holds, as the kernel accounts them; each once, however many descriptors it has.
 fn map_memory() -> Result<u64> {
-    let mut bytes = 0;
+    let mut maps = BTreeMap::new();
     for entry in std::fs::read_dir("/proc/self/fdinfo")? {
         // One that was the directory's own is gone.
         let Ok(text) = std::fs::read_to_string(entry?.path()) else {
             continue;
         };
-        let mut lines = text.lines().filter(|_| text.contains("map_type:"));
-        let found = lines.find_map(|line| line.strip_prefix("memlock:"));
-        bytes += found.map_or(Ok(0), |number| number.trim().parse::<u64>())?;
+        let number = |name: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line.map(|number| number.trim().parse::<u64>()).transpose()
+        };
+        if let Some(map) = number("map_id:")? {
+            maps.insert(map, number("memlock:")?.context("a map without memlock")?);
+        }
     }
-    Ok(bytes)
+    Ok(maps.values().sum())
 }

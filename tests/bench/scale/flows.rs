@@ -1,9 +1,10 @@
 //! Many translated flows, beside nftables' masquerade and so conntrack: what a packet of one costs, what a new one does, and
 //! its memory.
 
+use super::PACKET;
 use super::routes::each;
-use super::{MEMORY, PACKET};
 use crate::contest::Metric;
+use crate::pps::chain::Shot;
 use crate::pps::lane::{Forwarder, Lane, Work};
 use crate::pps::sender::{Amount, Course};
 use anyhow::{Context, Result};
@@ -44,11 +45,17 @@ pub const TASKS: [(&str, Task); 4] = [
 
 /// A shot at flows that are there.
 const SHOT: Duration = Duration::from_millis(300);
-/// Fewer flows say nothing of the memory of one: the kernel takes it by the page.
-const ENOUGH: u32 = 10_000;
+/// New flows of a shot at least: fewer are over too soon to be timed, so they are made again and again.
+const ENOUGH: u32 = 20_000;
+/// Flows whose memory is measured: the kernel takes it by the page.
+const MANY: u32 = 60_000;
 
 /// All contestants.
-pub struct Flows(Vec<(Who, Lane)>);
+pub struct Flows {
+    lanes: Vec<(Who, Lane)>,
+    /// Bytes that the kernel takes for one of conntrack's, when it has none of them to use again.
+    pub memory: f64,
+}
 
 impl Flows {
     /// Sets them up.
@@ -61,36 +68,45 @@ impl Flows {
             };
             Ok((who, Lane::up(Work::Translate, forwarder)?))
         });
-        Ok(Flows(all.collect::<Result<_>>()?))
+        let mut lanes: Vec<(Who, Lane)> = all.collect::<Result<_>>()?;
+        let (_, nft) = lanes.last_mut().context("nobody")?;
+        nft.empty()?;
+        let before = slab()?;
+        insert(nft, MANY)?;
+        let taken = slab()?.saturating_sub(before);
+        Ok(Flows {
+            lanes,
+            memory: taken as f64 / f64::from(MANY),
+        })
     }
 
-    /// Measures.
+    /// Nanoseconds of a packet, from the sender to the sink.
     pub fn measure(&mut self, task: Task, who: Who) -> Result<Vec<(Metric, f64)>> {
-        let mut all = self.0.iter_mut();
+        let mut all = self.lanes.iter_mut();
         let (_, lane) = all.find(|(known, _)| *known == who).context("nobody")?;
-        match task {
+        let shot = match task {
             Task::Hit(flows) => {
                 lane.establish(flows)?;
                 let course = Course::scattered(flows);
                 lane.chain.send(course, Amount::Frames(flows.into()))?;
-                let shot = lane.chain.send(course, Amount::For(SHOT))?;
-                Ok(vec![(PACKET, each(shot)?)])
+                lane.chain.send(course, Amount::For(SHOT))?
             }
             Task::Insert(flows) => {
-                lane.empty()?;
-                let before = slab()?;
-                let course = Course::onward(0, flows);
-                let shot = lane.chain.send(course, Amount::Frames(flows.into()))?;
-                let taken = slab()?.saturating_sub(before);
-                let mut figures = vec![(PACKET, each(shot)?)];
-                // Our tables are there from the start: `memory of a flow` has those.
-                if who == Who::Nft && flows > ENOUGH {
-                    figures.push((MEMORY, taken as f64 / f64::from(flows)));
+                let mut all = Shot::default();
+                while all.sent < ENOUGH.into() {
+                    lane.empty()?;
+                    all = all.and(insert(lane, flows)?);
                 }
-                Ok(figures)
+                all
             }
-        }
+        };
+        Ok(vec![(PACKET, each(shot)?)])
     }
+}
+
+fn insert(lane: &mut Lane, flows: u32) -> Result<Shot> {
+    let course = Course::onward(0, flows);
+    lane.chain.send(course, Amount::Frames(flows.into()))
 }
 
 /// Bytes that the kernel has for objects.
