@@ -3,15 +3,8 @@
 use anyhow::{Context, Result, bail};
 use aya::maps::{Array, HashMap, ProgramArray};
 use aya::programs::{Program, ProgramFd, TestRun, TestRunOptions};
-use aya::{Ebpf, EbpfLoader, Pod};
+use aya::{Ebpf, EbpfLoader};
 use gwpool_floors::{HEADERS, Lap};
-
-/// The same as bytes of a map.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-struct State(Lap);
-// SAFETY: numbers and bytes, without padding.
-unsafe impl Pod for State {}
 
 /// Which clients come, and in what order.
 #[derive(Clone, Copy, Debug)]
@@ -111,7 +104,7 @@ impl Laps {
         };
         let mut measured: ProgramArray<_> = self.0.map_mut(place).context(place)?.try_into()?;
         measured.set(0, program, 0).context("naming the program")?;
-        let mut state: Array<_, State> = self.0.map_mut("LAP").context("LAP")?.try_into()?;
+        let mut state: Array<_, Lap> = self.0.map_mut("LAP").context("LAP")?.try_into()?;
         let Course {
             number,
             stride,
@@ -126,7 +119,7 @@ impl Laps {
             mask,
             pad: 0,
         };
-        state.set(0, State(begin), 0)?;
+        state.set(0, begin, 0)?;
         let mut options = TestRunOptions::new();
         options.data_in = Some(&headers);
         options.ctx_in = context;
@@ -137,8 +130,8 @@ impl Laps {
             _ => bail!("{lap} is neither XDP nor TC"),
         };
         let result = result.with_context(|| format!("running {lap}"))?;
-        let state: Array<_, State> = self.0.map("LAP").context("LAP")?.try_into()?;
-        let State(left) = state.get(&0, 0)?;
+        let state: Array<_, Lap> = self.0.map("LAP").context("LAP")?.try_into()?;
+        let left = state.get(&0, 0)?;
         let ran = left.number - number;
         anyhow::ensure!(ran == u64::from(laps), "{ran} of {laps} laps were run");
         Ok(result.duration.as_nanos() as f64)

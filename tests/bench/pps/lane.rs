@@ -6,8 +6,8 @@ use super::sender::PORT;
 use crate::peers::{self, Service};
 use crate::row::{self, BACK_LINK, BACKENDS, CLIENTS, Endpoints, FRONT, Row};
 use anyhow::{Context, Result, ensure};
+use aya::Ebpf;
 use aya::maps::Array;
-use aya::{Ebpf, Pod};
 use gwpool_floors::Step;
 use gwpool_harness::net::fabric::Datapath;
 use gwpool_harness::net::nat::subject::forget_connections;
@@ -39,13 +39,6 @@ pub enum Forwarder {
     /// iptables.
     Iptables,
 }
-
-/// The same as bytes of a map.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-struct Stepping(Step);
-// SAFETY: numbers and bytes, without padding.
-unsafe impl Pod for Stepping {}
 
 /// A contestant in its row.
 pub struct Lane {
@@ -190,7 +183,7 @@ fn step(here: &Link, there: &Link, end: &Link) -> Result<Ebpf> {
         interface: there.index,
     };
     let map = floors.map_mut("STEP").context("STEP")?;
-    let mut step: Array<_, Stepping> = map.try_into()?;
-    step.set(0, Stepping(to), 0)?;
+    let mut step: Array<_, Step> = map.try_into()?;
+    step.set(0, to, 0)?;
     Ok(floors)
 }

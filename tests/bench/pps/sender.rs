@@ -3,9 +3,9 @@
 
 use super::link::{self, Link};
 use anyhow::{Context, Result, bail};
+use aya::Ebpf;
 use aya::maps::Array;
 use aya::programs::{Program, TestRun, TestRunAttrs, TestRunOptions};
-use aya::{Ebpf, Pod};
 use gwpool_floors::{FRAME, GENERATION, Sending};
 use gwpool_harness::net::namespace::output;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -21,13 +21,6 @@ const BURST: u64 = 1 << 18;
 /// The port that is asked: discard (RFC 863).
 pub const PORT: u16 = 9;
 const UDP: u8 = 17;
-
-/// The same as bytes of a map.
-#[repr(transparent)]
-#[derive(Clone, Copy)]
-struct State(Sending);
-// SAFETY: numbers and bytes, without padding.
-unsafe impl Pod for State {}
 
 /// Which flows come, and in what order.
 #[derive(Clone, Copy, Debug)]
@@ -121,8 +114,8 @@ impl Sender {
             pad: 0,
         };
         let map = self.floors.map_mut("SENDING").context("SENDING")?;
-        let mut state: Array<_, State> = map.try_into()?;
-        state.set(0, State(sending), 0)?;
+        let mut state: Array<_, Sending> = map.try_into()?;
+        state.set(0, sending, 0)?;
         self.link.host.enter(|| {
             let mut core = CpuSet::new();
             core.set(self.core)?;

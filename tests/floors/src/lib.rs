@@ -1,6 +1,9 @@
 //! What the bench and its programs must agree about.
 #![cfg_attr(target_arch = "bpf", no_std)]
 
+#[cfg(not(target_arch = "bpf"))]
+mod pod;
+
 /// Bytes of a packet that are restored before each lap.
 pub const HEADERS: usize = 64;
 
