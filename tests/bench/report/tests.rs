@@ -146,6 +146,35 @@ fn figures_are_said_in_three_digits() {
 }
 
 #[test]
+fn what_is_written_is_what_readme_is_made_of() -> Result<()> {
+    let root = std::env::temp_dir().join(format!("gwpool-report-{}", std::process::id()));
+    let rules = Rules {
+        rounds: 3,
+        minutes: None,
+        rough: true,
+        only: None,
+    };
+    let report = Report::new(rules, vec![figures()]);
+    report.write_into(&root.join("docs/bench"), "figures")?;
+    let read = published::published(&root);
+    let charts = fs::read_to_string(root.join("docs/bench/micro.svg"));
+    fs::remove_dir_all(&root)?;
+    let table = read?.context("figures.json")?.table();
+    let row = "| hit, 1 flow, over XDP_TX | at most 2.80x | 2.30x | 3.00x [2.00-4.00] | missed |\n";
+    assert!(table.contains(row), "{table}");
+    assert!(
+        table.contains("\n![micro](docs/bench/micro.svg)\n"),
+        "{table}"
+    );
+    assert!(charts?.contains("gwpool XDP"));
+    let readme = "before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n";
+    let new = published::replaced(readme, "new\n")?;
+    assert_eq!(new, readme.replace("old", "new"));
+    assert!(published::replaced("no marks", "new").is_err());
+    Ok(())
+}
+
+#[test]
 fn readme_shows_the_published_figures() -> Result<()> {
     let readme = fs::read_to_string(project().join("README.md"))?;
     let Some(published) = published::published(project())? else {
