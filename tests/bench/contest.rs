@@ -166,7 +166,7 @@ pub fn ratio(row: &Row, over: &Row) -> Option<Spread> {
 }
 
 /// How a contest is held.
-#[derive(Clone, Copy, Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub struct Rules {
     /// How often everything is measured
     #[arg(long, default_value_t = 7)]
@@ -174,15 +174,27 @@ pub struct Rules {
     /// For trying out: no quiet moment is waited for, and nothing is left out
     #[arg(long)]
     pub rough: bool,
+    /// Only what has this in its task's or contestant's name
+    #[arg(long, value_name = "PART")]
+    pub only: Option<String>,
+}
+
+impl Rules {
+    fn ask_for(&self, entry: &Entry) -> bool {
+        let names = [&entry.task, &entry.contestant];
+        let named = |part: &String| names.iter().any(|name| name.contains(part.as_str()));
+        self.only.as_ref().is_none_or(named)
+    }
 }
 
 /// Holds the contest; what is going on goes to stderr.
-pub fn hold(ground: &mut dyn Ground, rules: Rules) -> Figures {
+pub fn hold(ground: &mut dyn Ground, rules: &Rules) -> Figures {
     let mut figures = Figures {
         bench: ground.name(),
         ..Figures::default()
     };
-    let entries = ground.entries();
+    let mut entries = ground.entries();
+    entries.retain(|entry| rules.ask_for(entry));
     let start = Instant::now();
     for round in 1..=rules.rounds {
         for (number, entry) in entries.iter().enumerate() {
@@ -200,7 +212,13 @@ pub fn hold(ground: &mut dyn Ground, rules: Rules) -> Figures {
 }
 
 /// One contestant's turn: as many shots as it takes until one counts.
-fn turn(ground: &mut dyn Ground, entry: &Entry, round: usize, rules: Rules, figures: &mut Figures) {
+fn turn(
+    ground: &mut dyn Ground,
+    entry: &Entry,
+    round: usize,
+    rules: &Rules,
+    figures: &mut Figures,
+) {
     let mut why = String::new();
     for _ in 0..=AGAIN {
         let watch = (!rules.rough).then(quiet::Watch::begin);

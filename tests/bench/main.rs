@@ -51,7 +51,7 @@ enum Verb {
 }
 
 fn micro(rules: Rules) -> Result<()> {
-    let figures = contest::hold(&mut Micro::new()?, rules);
+    let figures = contest::hold(&mut Micro::new()?, &rules);
     for row in &figures.rows {
         let Entry { task, contestant } = &row.entry;
         if let Some(spread) = row.spread() {

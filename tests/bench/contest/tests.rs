@@ -66,15 +66,29 @@ fn a_ratio_pairs_rounds_and_skips_what_was_lost() {
     assert_eq!(ratio(&one, &row(vec![])), None);
 }
 
+fn rules(only: Option<&str>) -> Rules {
+    Rules {
+        rounds: 3,
+        rough: true,
+        only: only.map(str::to_owned),
+    }
+}
+
+#[test]
+fn one_contestant_is_asked_for_alone() {
+    let figures = hold(&mut Counting { shots: 0 }, &rules(Some("their")));
+    let who: Vec<&str> = figures
+        .rows
+        .iter()
+        .map(|row| row.entry.contestant.as_str())
+        .collect();
+    assert_eq!(who, ["theirs"]);
+    assert!(figures.lost.is_empty());
+}
+
 #[test]
 fn contestants_take_turns_and_who_fails_is_named() {
-    let figures = hold(
-        &mut Counting { shots: 0 },
-        Rules {
-            rounds: 3,
-            rough: true,
-        },
-    );
+    let figures = hold(&mut Counting { shots: 0 }, &rules(None));
     let ours = figures.row("hit", "ours", "packet").expect("ours");
     let seen: Vec<usize> = ours
         .rounds

@@ -3,7 +3,6 @@
 
 use super::laps::{Course, Laps, fd};
 use anyhow::{Context, Result, bail, ensure};
-use aya::maps::IterableMap as _;
 use aya::programs::{Program, ProgramFd, TestRun, TestRunOptions, XdpMode};
 use gwpool_common::flow::FlowKey;
 use gwpool_ebpf::pair::mate;
@@ -18,17 +17,23 @@ use std::net::Ipv4Addr;
 const BACKENDS: u8 = 64;
 /// The first one's place on box-network.
 const FIRST: u8 = 10;
-/// Flows that are opened at a time: they fit into the embryonic tier.
-const STEP: u32 = 16_384;
+/// The first client that has no flow.
+pub const NEVER: u32 = 1 << 17;
+/// Flows that are opened at a time: they fit into the embryonic tier, whose sets do not fill evenly.
+const STEP: u32 = 4_096;
 /// Where the route listens, and where its backends do.
 const LISTEN: u16 = 80;
 
 /// A client's packets to the route, and others; who the client is every lap says anew.
 pub const SYN: [u8; HEADERS] = segment(OWN, LISTEN, flags::SYN);
 /// In the middle of a connection.
-pub const DATA: [u8; HEADERS] = segment(OWN, LISTEN, flags::ACK);
+pub const DATA: [u8; HEADERS] = {
+    let mut d = segment(OWN, LISTEN, flags::ACK);
+    d[15] = 77;
+    d
+};
 /// What proves that the client has heard the backend.
-pub const PROOF: [u8; HEADERS] = DATA;
+pub const PROOF: [u8; HEADERS] = segment(OWN, LISTEN, flags::ACK);
 /// To a port of this host that no route has.
 pub const STRAY: [u8; HEADERS] = segment(OWN, 81, flags::ACK);
 /// To another host.
@@ -229,8 +234,8 @@ impl Gateway {
 
     /// Empties the embryonic tier.
     pub fn forget(&mut self) -> Result<()> {
-        let tier = &mut self.datapath.maps.embryonic;
-        for key in tier.keys().collect::<Result<Vec<_>, _>>()? {
+        let tier = &self.datapath.flows.embryonic;
+        for (key, _) in tier.all() {
             tier.remove(&key)?;
         }
         Ok(())

@@ -14,12 +14,13 @@ const FORBIDDEN_NAMES: &[&str] = &[
 ];
 
 /// Where `unsafe` may be: raw pointers into packets and maps, the claim that the contract's types are plain bytes,
-/// one system call.
+/// one system call, memory that is shared with the programs.
 const UNSAFE_PLACES: &[&str] = &[
     "gwpool-ebpf/src/kernel/",
     "gwpool-ebpf/src/packet.rs",
     "gwpool-common/src/pod.rs",
     "gwpool-user/src/datapath/batch.rs",
+    "gwpool-user/src/datapath/embryonic.rs",
     "gwpool-user/src/host/namespace.rs",
 ];
 
