@@ -6,7 +6,7 @@
 
 use crate::net::Port;
 
-/// What a packet must carry to belong to a flow: the key of `ESTABLISHED` and `EMBRYONIC`.
+/// What a packet must carry to belong to a flow: the key of `ESTABLISHED`, and of the ways of `EMBRYONIC`.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey<A> {
@@ -85,7 +85,7 @@ impl<A> Flow<A> {
     }
 }
 
-/// A flow that nothing has proved yet (a handshake, UDP without a second packet): the value of `EMBRYONIC`.
+/// A flow that nothing has proved yet (a handshake, UDP without a second packet).
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Embryo<A> {
@@ -101,9 +101,44 @@ pub struct Embryo<A> {
     pub pad: u8,
 }
 
+/// Ways of a set: how many keys with one hash there is room for.
+pub const WAYS: usize = 14;
+
+/// A set of the embryonic tier: the value of the array `EMBRYONIC`, by hash. A cache line that says which keys are here,
+/// then a line each. Where all ways are taken, they give way in turn.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug)]
+pub struct EmbryoSet<A> {
+    /// Of each way its key's tag, see `gwpool_ebpf::tier`; 0: it is free.
+    pub tags: [u32; WAYS],
+    /// [`EmbryoSet::LOCKED`], and above it the way that gives way next.
+    pub state: u64,
+    /// The entries.
+    pub ways: [Way<A>; WAYS],
+}
+
+impl<A> EmbryoSet<A> {
+    /// `state`: a program is putting an entry in.
+    pub const LOCKED: u64 = 1;
+}
+
+/// An entry of the embryonic tier.
+#[repr(C, align(8))]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Way<A> {
+    /// Its key.
+    pub key: FlowKey<A>,
+    /// What it says.
+    pub embryo: Embryo<A>,
+    /// Zero: to the end of the line.
+    pub pad: [u64; 2],
+}
+
 // Memory per connection is two entries: 2 x (48 kernel header + 16 key + 24 value + 16 bucket) = 208 bytes.
 const _: () = assert!(size_of::<FlowKey<[u8; 4]>>() == 16);
 const _: () = assert!(size_of::<Flow<[u8; 4]>>() == 24);
 const _: () = assert!(size_of::<Embryo<[u8; 4]>>() == 32);
+const _: () = assert!(size_of::<Way<[u8; 4]>>() == 64);
+const _: () = assert!(size_of::<EmbryoSet<[u8; 4]>>() == (1 + WAYS) * 64);
 const _: () = assert!(size_of::<FlowKey<[u8; 16]>>() == 40);
 const _: () = assert!(size_of::<Flow<[u8; 16]>>() == 48);

@@ -129,7 +129,7 @@ fn transport<A, P: Packet>(packet: &mut P, network: &Network<A>) -> Result<Trans
         return Err(Reason::NotOurs);
     }
     if network.protocol == TCP {
-        let segment = *packet.at::<TcpHeader>(network.l4)?;
+        let segment = packet.get::<TcpHeader>(network.l4)?;
         return Ok(Transport {
             ports: segment.ports(),
             segment,
@@ -143,7 +143,7 @@ fn transport<A, P: Packet>(packet: &mut P, network: &Network<A>) -> Result<Trans
         return Err(Reason::NotOurs);
     }
     // Of what is neither TCP nor UDP, as many bytes are quoted (RFC 792).
-    let header = *packet.at::<UdpHeader>(network.l4)?;
+    let header = packet.get::<UdpHeader>(network.l4)?;
     Ok(Transport {
         ports: header.ports,
         segment: TcpHeader::default(),

@@ -134,6 +134,19 @@ pub struct Ipv4Header {
 }
 plain!(Ipv4Header = 20);
 
+/// What of it a translation changes, and where that begins.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Changed {
+    ttl: u8,
+    protocol: u8,
+    check: [u8; 2],
+    source: V4,
+    destination: V4,
+}
+plain!(Changed = 12);
+const CHANGED: usize = size_of::<Ipv4Header>() - size_of::<Changed>();
+
 /// "More fragments" (RFC 791 3.1).
 const MORE: u16 = 0x2000;
 /// Fragment offset (RFC 791 3.1).
@@ -200,7 +213,7 @@ impl Family for Ipv4 {
 
     #[inline(always)]
     fn read<P: Packet>(packet: &mut P) -> Result<Network<V4>, Reason> {
-        let header = *packet.at::<Ipv4Header>(L3)?;
+        let header = packet.get::<Ipv4Header>(L3)?;
         let mut network = header.network(L3)?;
         let header_length = network.l4 - L3;
         packet.bring(network.l4 + 20);
@@ -218,8 +231,8 @@ impl Family for Ipv4 {
     #[inline(always)]
     fn again<P: Packet>(packet: &mut P) -> Network<V4> {
         let mut header = Ipv4Header::default();
-        if let Ok(read) = packet.at::<Ipv4Header>(L3) {
-            header = *read;
+        if let Ok(read) = packet.get::<Ipv4Header>(L3) {
+            header = read;
         }
         let mut network = header.says(L3);
         if network.total == 0 {
@@ -230,7 +243,7 @@ impl Family for Ipv4 {
 
     #[inline(always)]
     fn quoted<P: Packet>(packet: &mut P, at: usize) -> Result<Network<V4>, Reason> {
-        let header = *packet.at::<Ipv4Header>(at)?;
+        let header = packet.get::<Ipv4Header>(at)?;
         header.network(at)
     }
 
@@ -242,7 +255,7 @@ impl Family for Ipv4 {
         address_delta: u16,
         hop: bool,
     ) -> Result<(), Reason> {
-        let header = packet.at::<Ipv4Header>(at)?;
+        let mut header = packet.get::<Changed>(at + CHANGED)?;
         (header.source, header.destination) = ends;
         let mut delta = address_delta;
         if hop {
@@ -252,7 +265,7 @@ impl Family for Ipv4 {
             delta = checksum::add(delta, checksum::delta(before, after));
         }
         header.check = checksum::patch(u16::from_ne_bytes(header.check), delta).to_ne_bytes();
-        Ok(())
+        packet.set(at + CHANGED, &header)
     }
 
     #[inline(always)]
@@ -260,7 +273,7 @@ impl Family for Ipv4 {
         let mut sum = 0;
         let mut word = 0;
         while word < WORDS_MAX && L3 + 4 * word < network.l4 {
-            let Ok(two) = packet.at::<Word>(L3 + 4 * word) else {
+            let Ok(two) = packet.get::<Word>(L3 + 4 * word) else {
                 return false;
             };
             sum += two.sum();
@@ -280,13 +293,12 @@ impl Family for Ipv4 {
         let mut sum = 0;
         let mut word = size_of::<Ipv4Header>() / 4;
         while word < WORDS_MAX && L3 + 4 * word < l4 {
-            *packet.at::<Word>(L3 + 4 * word)? = Word([NO_OPERATION; 4]);
+            packet.set(L3 + 4 * word, &Word([NO_OPERATION; 4]))?;
             sum += Word([NO_OPERATION; 4]).sum();
             word += 1;
         }
         let (length, total) = (l4 - L3, (l4 - L3 + payload) as u16);
-        let header = packet.at::<Ipv4Header>(L3)?;
-        *header = Ipv4Header {
+        let mut header = Ipv4Header {
             version_ihl: 0x40 | (length / 4) as u8,
             tos: if protocol == Self::ICMP { CONTROL } else { 0 },
             total: total.to_be_bytes(),
@@ -306,7 +318,7 @@ impl Family for Ipv4 {
             + Self::sum(ends.0)
             + Self::sum(ends.1);
         header.check = (!checksum::fold(sum)).to_ne_bytes();
-        Ok(())
+        packet.set(L3, &header)
     }
 
     #[inline(always)]

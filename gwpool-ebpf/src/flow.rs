@@ -263,7 +263,8 @@ pub fn embryonic<F: Family, W: World<F>, P: Packet>(
         if parsed.key.protocol != TCP {
             flow.flags |= Flow::<F::Address>::REPLIED;
         } else if parsed.accepts() {
-            proof = u32::from_be_bytes(packet.at::<TcpHeader>(parsed.l4)?.sequence).wrapping_add(1);
+            proof =
+                u32::from_be_bytes(packet.get::<TcpHeader>(parsed.l4)?.sequence).wrapping_add(1);
             flow.flags |= Flow::<F::Address>::REPLIED;
         } else if flow.flags & Flow::<F::Address>::PICKED_UP != 0 && parsed.flags & tcp::RST == 0 {
             flow.flags |= Flow::<F::Address>::REPLIED;

@@ -171,7 +171,7 @@ fn quote<F: Family, P: Packet>(
     }
     let at = network.l4 + size_of::<Header>();
     packet.bring(at + 60 + 20);
-    let header = *packet.at::<Header>(network.l4)?;
+    let header = packet.get::<Header>(network.l4)?;
     if !ERRORS.contains(&header.kind) {
         return Err(Reason::OtherProtocol);
     }
@@ -209,7 +209,7 @@ fn is_sound<F: Family, P: Packet>(
 fn ports<A, P: Packet>(packet: &mut P, quoted: &Network<A>) -> Result<Ports, Reason> {
     match quoted.protocol {
         ICMP => parse::query_ports(packet, quoted),
-        protocol if has_ports(protocol) => Ok(*packet.at::<Ports>(quoted.l4)?),
+        protocol if has_ports(protocol) => Ok(packet.get::<Ports>(quoted.l4)?),
         _ => Ok(Ports::NONE),
     }
 }
@@ -252,10 +252,10 @@ fn translate<F: Family, P: Packet>(
         rewrite::place(packet, protocol, quote.network.l4, mirrored)?;
     }
     // The quoted IP header sums to the same as before: its own checksum has followed its addresses.
-    let header = packet.at::<Header>(network.l4)?;
+    let mut header = packet.get::<Header>(network.l4)?;
     let check = u16::from_ne_bytes(header.check);
     header.check = checksum::patch(check, checksum::add(ports, inner)).to_ne_bytes();
-    Ok(())
+    packet.set(network.l4, &header)
 }
 
 /// Corrects the quoted transport checksum, if the quote reaches that far and has one; what that adds to ICMP's sum.
@@ -272,11 +272,13 @@ fn quoted_sum<P: Packet, A>(
     {
         return 0;
     }
-    let Ok(field) = packet.at::<Sum>(at) else {
+    let Ok(field) = packet.get::<Sum>(at) else {
         return 0;
     };
     let old = u16::from_ne_bytes(field.0);
     let new = checksum::corrected(old, delta, quote.network.protocol == UDP);
-    field.0 = new.to_ne_bytes();
+    if packet.set(at, &Sum(new.to_ne_bytes())).is_err() {
+        return 0;
+    }
     checksum::delta(old as u32, new as u32)
 }

@@ -36,6 +36,7 @@ pub mod redispatch;
 pub mod rewrite;
 pub mod schedule;
 pub mod snat;
+pub mod tier;
 pub mod translation;
 pub mod world;
 
@@ -312,7 +313,7 @@ fn ethertype<P: Packet>(packet: &mut P) -> Result<(), Reason> {
     if packet.tagged() {
         return Err(Reason::VlanTagged);
     }
-    let kind = *packet.at::<EtherType>(family::L3 - size_of::<EtherType>())?;
+    let kind = packet.get::<EtherType>(family::L3 - size_of::<EtherType>())?;
     match u16::from_be_bytes(kind.0) {
         IPV4 => Ok(()),
         CUSTOMER_TAG | SERVICE_TAG => Err(Reason::VlanTagged),

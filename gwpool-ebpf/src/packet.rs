@@ -1,7 +1,7 @@
 //! The packet as the pipeline sees it: a window that answers "these bytes, or the frame ends before them".
 //!
-//! XDP and TC implement it in `kernel/window.rs`, a buffer on the host here. A stage copies what it needs, decides,
-//! and writes back: it never holds two places of one packet at once.
+//! XDP and TC implement it in `kernel/window.rs`, a buffer on the host here. A stage gets a copy of what it needs, decides,
+//! and sets it: nobody holds a place of the packet.
 
 use crate::checksum;
 use gwpool_common::limits;
@@ -30,9 +30,15 @@ pub trait Packet {
     ///
     /// # Errors
     /// [`Reason::Truncated`]: the frame (or what of it can be reached) ends before them.
-    fn at<T: Plain>(&mut self, offset: usize) -> Result<&mut T, Reason>;
+    fn get<T: Plain>(&self, offset: usize) -> Result<T, Reason>;
 
-    /// Brings the first `bytes` of the frame within reach of `at`, if the frame has them: at TC the rest of a packet
+    /// Writes them.
+    ///
+    /// # Errors
+    /// As `get`.
+    fn set<T: Plain>(&mut self, offset: usize, value: &T) -> Result<(), Reason>;
+
+    /// Brings the first `bytes` of the frame within reach of `get`, if the frame has them: at TC the rest of a packet
     /// may lie in fragments.
     #[inline(always)]
     fn bring(&mut self, bytes: usize) {
@@ -66,7 +72,7 @@ pub trait Packet {
     /// and stays, and a sum of 0 is written as 0xffff (RFC 768).
     ///
     /// # Errors
-    /// [`Reason::Truncated`] as `at`, [`Reason::RewriteFailed`] where the kernel refused.
+    /// [`Reason::Truncated`] as `get`, [`Reason::RewriteFailed`] where the kernel refused.
     #[inline(always)]
     fn patch(
         &mut self,
@@ -76,10 +82,9 @@ pub trait Packet {
         optional: bool,
     ) -> Result<(), Reason> {
         let delta = checksum::add(address_delta, port_delta);
-        let field = self.at::<Sum>(offset)?;
-        let sum = checksum::corrected(u16::from_ne_bytes(field.0), delta, optional);
-        field.0 = sum.to_ne_bytes();
-        Ok(())
+        let field = u16::from_ne_bytes(self.get::<Sum>(offset)?.0);
+        let sum = checksum::corrected(field, delta, optional);
+        self.set(offset, &Sum(sum.to_ne_bytes()))
     }
 
     /// The TCP or UDP checksum at `offset`, which reads `field`, is not finished: whoever sends the frame finishes it, or whoever receives it
@@ -108,8 +113,7 @@ pub trait Packet {
     /// As `patch`.
     #[inline(always)]
     fn put<T: Plain>(&mut self, offset: usize, value: &T) -> Result<(), Reason> {
-        *self.at::<T>(offset)? = *value;
-        Ok(())
+        self.set(offset, value)
     }
 }
 
@@ -141,13 +145,19 @@ impl<'a> Frame<'a> {
 
 #[cfg(not(target_arch = "bpf"))]
 impl Packet for Frame<'_> {
-    fn at<T: Plain>(&mut self, offset: usize) -> Result<&mut T, Reason> {
-        let end = offset
-            .checked_add(size_of::<T>())
-            .ok_or(Reason::Truncated)?;
-        let bytes = self.bytes.get_mut(offset..end).ok_or(Reason::Truncated)?;
+    fn get<T: Plain>(&self, offset: usize) -> Result<T, Reason> {
+        let end = offset + size_of::<T>();
+        let bytes = self.bytes.get(offset..end).ok_or(Reason::Truncated)?;
         // SAFETY: `bytes` is as long as `T`, which has alignment 1 and takes every bit pattern (`Plain`).
-        Ok(unsafe { &mut *bytes.as_mut_ptr().cast::<T>() })
+        Ok(unsafe { *bytes.as_ptr().cast::<T>() })
+    }
+
+    fn set<T: Plain>(&mut self, offset: usize, value: &T) -> Result<(), Reason> {
+        let end = offset + size_of::<T>();
+        let bytes = self.bytes.get_mut(offset..end).ok_or(Reason::Truncated)?;
+        // SAFETY: as in `get`.
+        unsafe { *bytes.as_mut_ptr().cast::<T>() = *value };
+        Ok(())
     }
 
     fn length(&self) -> usize {

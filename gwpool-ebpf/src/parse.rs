@@ -237,7 +237,7 @@ fn transport_tcp<A, P: Packet>(
         // What decides over the packet must be in its first fragment (RFC 1858 3: the tiny fragment attack).
         return Err(Reason::Fragment);
     }
-    let header = *packet.at::<TcpHeader>(network.l4)?;
+    let header = packet.get::<TcpHeader>(network.l4)?;
     let header_length = (header.offset >> 4) as usize * 4;
     if header_length < size_of::<TcpHeader>() || beyond(network, header_length) {
         return Err(Reason::Malformed);
@@ -250,7 +250,7 @@ fn transport_udp<A, P: Packet>(
     packet: &mut P,
     network: &Network<A>,
 ) -> Result<(Ports, u8, usize), Reason> {
-    let header = *packet.at::<UdpHeader>(network.l4)?;
+    let header = packet.get::<UdpHeader>(network.l4)?;
     let length = u16::from_be_bytes(header.length) as usize;
     // With UDP GSO the length field covers one segment or all of them: only too long is a contradiction. Of a first
     // fragment it covers the others, too: only the header itself must be there.
@@ -292,13 +292,13 @@ pub fn is_query<A, P: Packet>(packet: &mut P, network: &Network<A>) -> bool {
 /// [`Reason::OtherProtocol`] where it is none.
 #[inline(always)]
 pub fn query_ports<A, P: Packet>(packet: &mut P, quoted: &Network<A>) -> Result<Ports, Reason> {
-    ports_of(*packet.at::<Query>(quoted.l4)?).map(|(ports, _)| ports)
+    ports_of(packet.get::<Query>(quoted.l4)?).map(|(ports, _)| ports)
 }
 
 /// The identifier stands for the port of who asks.
 #[inline(always)]
 fn query<A, P: Packet>(packet: &mut P, network: &Network<A>) -> Result<(Ports, u8, usize), Reason> {
-    let header = *packet.at::<Query>(network.l4)?;
+    let header = packet.get::<Query>(network.l4)?;
     if beyond(network, size_of::<Query>()) {
         return Err(Reason::Malformed);
     }

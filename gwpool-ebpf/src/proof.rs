@@ -48,7 +48,7 @@ pub fn proves<A: Copy, P: Packet>(
         // Its numbers were never seen here; an answer has come, and it goes on.
         return Ok(true);
     }
-    let header = packet.at::<TcpHeader>(parsed.l4)?;
+    let header = packet.get::<TcpHeader>(parsed.l4)?;
     Ok(u32::from_be_bytes(header.acknowledgment) == other.proof)
 }
 

@@ -58,14 +58,13 @@ pub fn place<P: Packet>(
 ) -> Result<(), Reason> {
     if protocol == ICMP {
         let id = u16::from_ne_bytes(source) | u16::from_ne_bytes(destination);
-        packet.at::<Sum>(l4 + IDENTIFIER)?.0 = id.to_ne_bytes();
-        return Ok(());
+        return packet.set(l4 + IDENTIFIER, &Sum(id.to_ne_bytes()));
     }
-    *packet.at::<Ports>(l4)? = Ports {
+    let ports = Ports {
         source,
         destination,
     };
-    Ok(())
+    packet.set(l4, &ports)
 }
 
 /// Where ICMP's identifier is (RFC 792).
@@ -87,16 +86,22 @@ const _: () = assert!(size_of::<Ethernet>() + 2 == L3);
 /// As [`apply`].
 #[inline(always)]
 pub fn turn_back<P: Packet>(packet: &mut P) -> Result<(), Reason> {
-    let ethernet = packet.at::<Ethernet>(0)?;
-    (ethernet.destination, ethernet.source) = (ethernet.source, ethernet.destination);
-    Ok(())
+    let Ethernet {
+        destination,
+        source,
+    } = packet.get(0)?;
+    let back = Ethernet {
+        destination: source,
+        source: destination,
+    };
+    packet.set(0, &back)
 }
 
 /// One host is meant by the frame's destination, and one by its source: neither is a group (IEEE 802).
 #[inline(always)]
 pub fn between_two<P: Packet>(packet: &mut P) -> bool {
     const GROUP: u8 = 1;
-    let Ok(ethernet) = packet.at::<Ethernet>(0) else {
+    let Ok(ethernet) = packet.get::<Ethernet>(0) else {
         return false;
     };
     (ethernet.destination[0] | ethernet.source[0]) & GROUP == 0
@@ -108,8 +113,9 @@ pub fn between_two<P: Packet>(packet: &mut P) -> bool {
 /// As [`apply`].
 #[inline(always)]
 pub fn address<P: Packet>(packet: &mut P, hop: &NextHop) -> Result<(), Reason> {
-    let ethernet = packet.at::<Ethernet>(0)?;
-    ethernet.destination = hop.destination;
-    ethernet.source = hop.source;
-    Ok(())
+    let ethernet = Ethernet {
+        destination: hop.destination,
+        source: hop.source,
+    };
+    packet.set(0, &ethernet)
 }

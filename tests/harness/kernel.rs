@@ -163,7 +163,7 @@ impl Subject for InKernel {
         let maps = &self.datapath.maps;
         let mut state = State {
             established: maps.established.iter().collect::<Result<_, _>>()?,
-            embryonic: maps.embryonic.iter().collect::<Result<_, _>>()?,
+            embryonic: self.datapath.flows.embryonic.all().into_iter().collect(),
             fragments: maps.fragments.iter().collect::<Result<_, _>>()?,
             mappings: maps.mappings.iter().collect::<Result<_, _>>()?,
             permissions: maps.permissions.iter().collect::<Result<_, _>>()?,
@@ -213,8 +213,8 @@ impl InKernel {
         for key in maps.established.keys().collect::<Result<Vec<_>, _>>()? {
             maps.established.remove(&key)?;
         }
-        for key in maps.embryonic.keys().collect::<Result<Vec<_>, _>>()? {
-            maps.embryonic.remove(&key)?;
+        for (key, _) in self.datapath.flows.embryonic.all() {
+            self.datapath.flows.embryonic.remove(&key)?;
         }
         for key in maps.fragments.keys().collect::<Result<Vec<_>, _>>()? {
             maps.fragments.remove(&key)?;

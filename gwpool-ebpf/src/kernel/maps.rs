@@ -2,10 +2,11 @@
 //! sizes that `gwpool.limits` names when it loads them, what stands here is the default.
 
 use aya_ebpf::Global;
+use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use gwpool_common::answers::Answers;
-use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::flow::{EmbryoSet, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented, Held};
 use gwpool_common::limits::{self, Settings};
 use gwpool_common::nat::{End, Mapped, Mapping, Nat, Permission};
@@ -16,6 +17,7 @@ use gwpool_common::route::{
 };
 use gwpool_ebpf::answer::Word;
 use gwpool_ebpf::mapping::Kept;
+use gwpool_ebpf::tier;
 
 /// A route's cursor, alone on its cache line.
 #[repr(C, align(8))]
@@ -33,6 +35,10 @@ pub static CLOCK_STOPPED: Global<u32> = Global::new(0);
 /// Not 0: this host translates for inside hosts. Where it does not the verifier drops all of that.
 #[unsafe(no_mangle)]
 pub static TRANSLATES: Global<u32> = Global::new(0);
+
+/// How many sets `EMBRYONIC` has.
+#[unsafe(no_mangle)]
+pub static EMBRYONIC_SETS: Global<u32> = Global::new(tier::sets(2 * limits::EMBRYONIC));
 
 /// The cookie of this instance's network namespace.
 #[unsafe(no_mangle)]
@@ -135,10 +141,14 @@ pub static SOURCES: LruHashMap<V4, Source, { limits::SOURCES as usize }> = LruHa
 #[btf_map]
 pub static ESTABLISHED: HashMap<FlowKey<V4>, Flow<V4>, { 2 * limits::FLOWS as usize }> =
     HashMap::new();
-/// Flows not yet proved, two entries each: the oldest give way.
+/// Flows not yet proved, two entries each: of a set's the oldest give way. Mapped into memory, as the daemon walks it:
+/// that begins at a page, and so each way at a cache line.
 #[btf_map]
-pub static EMBRYONIC: LruHashMap<FlowKey<V4>, Embryo<V4>, { 2 * limits::EMBRYONIC as usize }> =
-    LruHashMap::new();
+pub static EMBRYONIC: Array<
+    EmbryoSet<V4>,
+    { tier::sets(2 * limits::EMBRYONIC) as usize },
+    { BPF_F_MMAPABLE as usize },
+> = Array::new();
 /// What the daemon has set of translation.
 #[btf_map]
 pub static NAT: Array<Nat<V4>, { limits::ONE as usize }> = Array::new();

@@ -9,6 +9,7 @@
 pub mod bound;
 pub mod counts;
 pub mod desk;
+mod embryonic;
 pub mod exit;
 pub mod maps;
 pub mod routing;

@@ -1,6 +1,6 @@
 //! A packet of XDP or TC as the pipeline's `Packet`. The only pointers into packets.
 //!
-//! `at` reads data and data_end anew each time: every helper that may change the packet ends earlier views of it, and
+//! `get` and `set` read data and data_end anew each time: every helper that may change the packet ends earlier views of it, and
 //! the verifier wants offset and bound compared in one place.
 
 use super::desk;
@@ -14,7 +14,9 @@ use aya_ebpf::helpers::{
     bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
+use core::arch::asm;
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 use gwpool_common::limits::{self, MARK_AGAIN};
 use gwpool_common::reason::Reason;
 use gwpool_ebpf::family::L3;
@@ -49,6 +51,13 @@ impl XdpWindow {
         self.0.cast()
     }
 
+    #[inline(always)]
+    fn span(&self) -> Span {
+        // SAFETY: the kernel hands a valid context to the program.
+        let (start, end) = unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) };
+        Span { start, end }
+    }
+
     /// Marks an untouched packet for TC; false: the driver leaves no room for it.
     #[inline(always)]
     pub fn leave_unfinished(&mut self) -> bool {
@@ -69,15 +78,20 @@ impl XdpWindow {
 
 impl Packet for XdpWindow {
     #[inline(always)]
-    fn at<T: Plain>(&mut self, offset: usize) -> Result<&mut T, Reason> {
-        // SAFETY: the kernel hands a valid context to the program.
-        let (start, end) = unsafe { ((*self.0).data as usize, (*self.0).data_end as usize) };
-        reach(start, end, offset)
+    fn get<T: Plain>(&self, offset: usize) -> Result<T, Reason> {
+        self.span().reach::<T>(offset).map(load)
+    }
+
+    #[inline(always)]
+    fn set<T: Plain>(&mut self, offset: usize, value: &T) -> Result<(), Reason> {
+        self.span()
+            .reach::<T>(offset)
+            .map(|place| store(place, value))
     }
 
     #[inline(always)]
     fn length(&self) -> usize {
-        // SAFETY: as in `at`. The frame may have further fragments (jumbo frames): the helper counts them.
+        // SAFETY: as in `span`. The frame may have further fragments (jumbo frames): the helper counts them.
         unsafe { bpf_xdp_get_buff_len(self.0) as usize }
     }
 
@@ -127,15 +141,73 @@ impl Packet for XdpWindow {
     }
 }
 
-/// The bytes of `T` at `offset`: start and end of the packet are the context's own, read just before.
-#[inline(always)]
-fn reach<'a, T: Plain>(start: usize, end: usize, offset: usize) -> Result<&'a mut T, Reason> {
-    let place = start + offset;
-    if place + size_of::<T>() > end {
-        return Err(Reason::Truncated);
+/// From where to where a packet is within direct reach.
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+impl Span {
+    /// The place of `T` at `offset`.
+    #[inline(always)]
+    fn reach<T: Plain>(&self, offset: usize) -> Result<*mut T, Reason> {
+        let place = self.start + offset;
+        if place + size_of::<T>() > self.end {
+            return Err(Reason::Truncated);
+        }
+        Ok(place as *mut T)
     }
-    // SAFETY: inside the packet by the check above; `T` has alignment 1 and takes every pattern (`Plain`).
-    Ok(unsafe { &mut *(place as *mut T) })
+}
+
+/// Reads a place in words, whatever its alignment, as the kernel lets programs do where the CPU does. LLVM, which cannot
+/// know that, makes a load of every byte, and whoever then reads the word from the stack waits for all of them.
+#[inline(always)]
+fn load<T: Plain>(place: *mut T) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    let (from, to) = (place.cast::<u8>(), value.as_mut_ptr().cast::<u8>());
+    let mut at = 0;
+    // SAFETY: inside the packet (`reach`), and as many bytes as `T` has; it takes every pattern (`Plain`).
+    unsafe {
+        while at + 4 <= size_of::<T>() {
+            let word: u64;
+            asm!("{w} = *(u32 *)({p} + 0)", p = in(reg) from.add(at), w = out(reg) word, options(pure, readonly, nostack));
+            to.add(at).cast::<u32>().write_unaligned(word as u32);
+            at += 4;
+        }
+        if at + 2 <= size_of::<T>() {
+            let half: u64;
+            asm!("{w} = *(u16 *)({p} + 0)", p = in(reg) from.add(at), w = out(reg) half, options(pure, readonly, nostack));
+            to.add(at).cast::<u16>().write_unaligned(half as u16);
+            at += 2;
+        }
+        if at < size_of::<T>() {
+            *to.add(at) = *from.add(at);
+        }
+        value.assume_init()
+    }
+}
+
+/// Writes it the same way.
+#[inline(always)]
+fn store<T: Plain>(place: *mut T, value: &T) {
+    let (from, to) = (core::ptr::from_ref(value).cast::<u8>(), place.cast::<u8>());
+    let mut at = 0;
+    // SAFETY: as in `load`.
+    unsafe {
+        while at + 4 <= size_of::<T>() {
+            let word = from.add(at).cast::<u32>().read_unaligned() as u64;
+            asm!("*(u32 *)({p} + 0) = {w}", p = in(reg) to.add(at), w = in(reg) word, options(nostack));
+            at += 4;
+        }
+        if at + 2 <= size_of::<T>() {
+            let half = from.add(at).cast::<u16>().read_unaligned() as u64;
+            asm!("*(u16 *)({p} + 0) = {w}", p = in(reg) to.add(at), w = in(reg) half, options(nostack));
+            at += 2;
+        }
+        if at < size_of::<T>() {
+            *to.add(at) = *from.add(at);
+        }
+    }
 }
 
 /// A packet at TC: it may be GSO, its checksum may be partial or counted by the NIC.
@@ -183,19 +255,31 @@ impl TcWindow {
     pub fn context(&self) -> *mut c_void {
         self.skb.cast()
     }
+
+    #[inline(always)]
+    fn span(&self) -> Span {
+        // SAFETY: the kernel hands a valid context to the program.
+        let (start, end) = unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) };
+        Span { start, end }
+    }
 }
 
 impl Packet for TcWindow {
     #[inline(always)]
-    fn at<T: Plain>(&mut self, offset: usize) -> Result<&mut T, Reason> {
-        // SAFETY: the kernel hands a valid context to the program.
-        let (start, end) = unsafe { ((*self.skb).data as usize, (*self.skb).data_end as usize) };
-        reach(start, end, offset)
+    fn get<T: Plain>(&self, offset: usize) -> Result<T, Reason> {
+        self.span().reach::<T>(offset).map(load)
+    }
+
+    #[inline(always)]
+    fn set<T: Plain>(&mut self, offset: usize, value: &T) -> Result<(), Reason> {
+        self.span()
+            .reach::<T>(offset)
+            .map(|place| store(place, value))
     }
 
     #[inline(always)]
     fn length(&self) -> usize {
-        // SAFETY: as in `at`.
+        // SAFETY: as in `span`.
         unsafe { (*self.skb).len as usize }
     }
 
@@ -234,13 +318,13 @@ impl Packet for TcWindow {
 
     #[inline(always)]
     fn tagged(&self) -> bool {
-        // SAFETY: as in `at`.
+        // SAFETY: as in `span`.
         unsafe { (*self.skb).vlan_present != 0 }
     }
 
     #[inline(always)]
     fn bring(&mut self, bytes: usize) {
-        // SAFETY: as in `at`.
+        // SAFETY: as in `span`.
         let (start, end, length) =
             unsafe { ((*self.skb).data, (*self.skb).data_end, (*self.skb).len) };
         let wanted = if length < bytes as u32 {
@@ -271,7 +355,7 @@ impl Packet for TcWindow {
         };
         if address_delta != 0 {
             let flags = flags | BPF_F_PSEUDO_HDR as u64;
-            // SAFETY: as in `at`; the helper checks the offset. A size of 0 makes the last operand a delta.
+            // SAFETY: as in `span`; the helper checks the offset. A size of 0 makes the last operand a delta.
             let failed = unsafe {
                 bpf_l4_csum_replace(self.skb, offset as u32, 0, address_delta as u64, flags)
             };
@@ -298,10 +382,9 @@ impl Packet for TcWindow {
         if unsafe { bpf_l4_csum_replace(self.skb, offset as u32, 0, 1, 0) } != 0 {
             return Err(Reason::RewriteFailed);
         }
-        let after = self.at::<Sum>(offset)?;
-        let partial = after.0 == field;
-        after.0 = field;
-        Ok(partial)
+        let after = self.get::<Sum>(offset)?.0;
+        self.set(offset, &Sum(field))?;
+        Ok(after == field)
     }
 
     /// The helper refuses to end the frame before a partial checksum's field, and takes GSO off it.

@@ -3,7 +3,7 @@
 
 use super::maps::*;
 use super::window::came_in_by;
-use super::{counts, desk, routing};
+use super::{counts, desk, embryonic, routing};
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::helpers::bpf_jiffies64;
@@ -151,7 +151,7 @@ impl World<Ipv4> for Kernel {
 
     #[inline(always)]
     fn embryonic(&mut self, key: &FlowKey<V4>) -> Option<NonNull<Embryo<V4>>> {
-        EMBRYONIC.get_ptr_mut(key).and_then(NonNull::new)
+        embryonic::find(key, self.settings.port_seed)
     }
 
     #[inline(always)]
@@ -174,13 +174,13 @@ impl World<Ipv4> for Kernel {
 
     #[inline(always)]
     fn conceive(&mut self, key: &FlowKey<V4>, embryo: &Embryo<V4>) -> Result<(), Refused> {
-        refused(EMBRYONIC.insert(key, embryo, BPF_NOEXIST as u64))
+        embryonic::insert(key, embryo, self.settings.port_seed)
     }
 
     #[inline(always)]
     fn forget(&mut self, key: &FlowKey<V4>) {
         // Not there: evicted, or promoted by another CPU.
-        let _ = EMBRYONIC.remove(key);
+        embryonic::remove(key, self.settings.port_seed);
     }
 
     #[inline(always)]

@@ -3,6 +3,7 @@
 //! Handles of their own, so that a walk and a write to another map do not wait for each other.
 
 use super::census::{Census, Embryonic};
+use super::embryonic::Embryonic as EmbryonicTier;
 use super::error::Error;
 use super::halves::{Halves, ends};
 use super::maps::Maps;
@@ -21,7 +22,7 @@ pub struct Flows {
     /// The tier that nothing evicts.
     pub established: Named<FlowKey<V4>, Flow<V4>>,
     /// The tier that evicts.
-    pub embryonic: Named<FlowKey<V4>, Embryo<V4>>,
+    pub embryonic: EmbryonicTier,
     pub(super) next_hops: Named<u32, NextHop>,
     pub(super) loads: Named<u32, Load>,
     pub(super) sources: Named<V4, Source>,
@@ -59,7 +60,7 @@ impl Flows {
     pub fn of(maps: &Maps) -> Result<Self, Error> {
         Ok(Flows {
             established: named("ESTABLISHED", &maps.established)?,
-            embryonic: named("EMBRYONIC", &maps.embryonic)?,
+            embryonic: EmbryonicTier::of(&maps.embryonic, &maps.settings)?,
             next_hops: named("NEXT_HOPS", &maps.next_hops)?,
             loads: named("LOADS", &maps.loads)?,
             sources: named("SOURCES", &maps.sources)?,
@@ -81,12 +82,9 @@ impl Flows {
     }
 
     /// Shows every embryonic entry, slice by slice.
-    pub async fn each_embryonic(
-        &self,
-        mut see: impl FnMut(&FlowKey<V4>, &Flow<V4>),
-    ) -> Result<(), Error> {
+    pub async fn each_embryonic(&self, mut see: impl FnMut(&FlowKey<V4>, &Flow<V4>)) {
         let see = |key: &_, embryo: &Embryo<V4>| see(key, &embryo.flow);
-        self.embryonic.each(see).await
+        self.embryonic.each(see).await;
     }
 
     /// Shows every entry of a mapping, two for each, slice by slice.
@@ -118,16 +116,16 @@ impl Flows {
             }
             tokio::task::yield_now().await;
         }
-        census.embryonic = self.embryonic().await?;
+        census.embryonic = self.embryonic().await;
         Ok(census)
     }
 
     /// How many embryonic flows there are.
-    pub async fn embryonic(&self) -> Result<Embryonic, Error> {
+    pub async fn embryonic(&self) -> Embryonic {
         let mut embryonic = Embryonic::default();
         self.each_embryonic(|key, flow| embryonic.see(key, flow))
-            .await?;
-        Ok(embryonic)
+            .await;
+        embryonic
     }
 
     /// Counts what there is besides flows.

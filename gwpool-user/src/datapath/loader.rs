@@ -91,6 +91,8 @@ impl Datapath {
         }
         let translates = u32::from(limits.translates());
         loader.override_global("TRANSLATES", &translates, true);
+        let sets = limits.entries("EMBRYONIC").unwrap_or(1);
+        loader.override_global("EMBRYONIC_SETS", &sets, true);
         let namespace = namespace::cookie().map_err(Error::Namespace)?;
         loader.override_global("NETWORK_NAMESPACE", &namespace, true);
         let mut ebpf = loader

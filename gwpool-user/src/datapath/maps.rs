@@ -8,7 +8,7 @@ use aya::Ebpf;
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use gwpool_common::answers::Answers;
-use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::flow::{EmbryoSet, Flow, FlowKey};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
 use gwpool_common::nat::{End, Mapping, Nat, Permission};
@@ -91,7 +91,7 @@ pub struct Maps {
     /// The tier that nothing evicts.
     pub established: HashMap<MapData, FlowKey<V4>, Flow<V4>>,
     /// The tier that evicts.
-    pub embryonic: HashMap<MapData, FlowKey<V4>, Embryo<V4>>,
+    pub embryonic: Array<MapData, EmbryoSet<V4>>,
     /// What first fragments have said.
     pub fragments: HashMap<MapData, Fragmented<V4>, First>,
     /// One entry.

@@ -15,6 +15,7 @@ mod batch;
 pub mod bound;
 pub mod census;
 mod counters;
+pub mod embryonic;
 mod error;
 pub mod expiry;
 pub mod flows;
@@ -31,6 +32,7 @@ pub mod release;
 pub mod reserve;
 pub mod sweep;
 pub mod tables;
+pub mod tier;
 
 pub use error::Error;
 pub use loader::{Datapath, OBJECT};

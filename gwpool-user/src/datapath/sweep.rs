@@ -92,7 +92,7 @@ impl Sweep {
                 found.next_hops[usize::from(flow.next_hop)] = true;
                 retired.remove(&flow.backend_id());
             };
-            datapath.flows.each_embryonic(names).await?;
+            datapath.flows.each_embryonic(names).await;
         }
         let next_hops = self.next_hops(datapath, &stale, &found)?;
         let idle = retired.intersection(&self.backends).copied().collect();
@@ -122,7 +122,7 @@ impl Sweep {
         if self.census.established() < FEW {
             return datapath.flows.census().await;
         }
-        let embryonic = datapath.flows.embryonic().await?;
+        let embryonic = datapath.flows.embryonic().await;
         Ok(self.census.without_clients(embryonic))
     }
 

@@ -11,9 +11,8 @@ use crate::datapath::Error;
 use crate::datapath::expiry::Timers;
 use crate::datapath::flows::{Flows, is_client_side};
 use crate::datapath::release::{Pair, free, take_out_all};
-use crate::datapath::tables::Named;
-use aya::Pod;
-use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use crate::datapath::tier::Tier;
+use gwpool_common::flow::FlowKey;
 use gwpool_common::nat::{End, Mapping, Nat};
 use gwpool_common::net::V4;
 use gwpool_ebpf::lifetime::{age, ticks};
@@ -175,10 +174,9 @@ impl Walk {
         let flows = Arc::clone(&self.ground.flows);
         if !self.asked.filter.excludes_flows() {
             let mut said = HashSet::new();
-            let of = |embryo: &Embryo<V4>| embryo.flow;
-            self.tier(&flows.embryonic, of, false, &mut said).await?;
-            self.tier(&flows.established, |flow| *flow, true, &mut said)
-                .await?;
+            for tier in [Tier::Embryonic, Tier::Established] {
+                self.tier(&flows, tier, &mut said).await?;
+            }
         }
         if !self.asked.filter.excludes_mappings() {
             self.all_mappings(&flows).await?;
@@ -186,28 +184,25 @@ impl Walk {
         Ok(())
     }
 
-    async fn tier<V: Pod + Default>(
+    async fn tier(
         &mut self,
-        table: &Named<FlowKey<V4>, V>,
-        flow: impl Fn(&V) -> Flow<V4>,
-        established: bool,
+        flows: &Flows,
+        tier: Tier,
         said: &mut HashSet<FlowKey<V4>>,
     ) -> Result<(), Ended> {
-        let mut slices = table.slices();
-        while let Some((keys, values)) = slices.next_slice()? {
-            let rows = keys
+        let established = tier == Tier::Established;
+        let mut walk = flows.walk(tier);
+        while let Some(entries) = walk.next_slice()? {
+            let rows: Vec<FlowRow> = entries
                 .iter()
-                .zip(values)
-                .map(|(key, value)| (key, flow(value)));
-            let rows: Vec<FlowRow> = rows
                 .filter(|(_, flow)| is_client_side(flow))
-                .map(|(key, flow)| FlowRow::of_half(key, &flow, established))
+                .map(|(key, flow)| FlowRow::of_half(key, flow, established))
                 .filter(|row| self.asked.filter.suspects(&Row::Flow(*row)))
                 .collect();
             for rows in rows.chunks(ROWS) {
                 let mut over = Vec::new();
                 for row in rows {
-                    let Some((row, whole)) = self.joined(table, &flow, row)? else {
+                    let Some((row, whole)) = self.joined(flows, tier, row)? else {
                         continue;
                     };
                     if self.left == 0 || said.contains(&row.key) {
@@ -223,7 +218,7 @@ impl Walk {
                     over.push(row.key);
                 }
                 if self.asked.what == What::Delete {
-                    table.write(&over, |key| Some((*key, None)))?;
+                    flows.remove(tier, &over)?;
                 }
                 self.flush().await?;
             }
@@ -236,15 +231,15 @@ impl Walk {
     }
 
     /// The row with what its other half says, if it is meant and not over, and whether that half is there.
-    fn joined<V: Pod + Default>(
+    fn joined(
         &self,
-        table: &Named<FlowKey<V4>, V>,
-        flow: impl Fn(&V) -> Flow<V4>,
+        flows: &Flows,
+        tier: Tier,
         row: &FlowRow,
     ) -> Result<Option<(FlowRow, bool)>, Error> {
         let now = self.now();
-        let other = table.get(&row.back)?;
-        let other = other.map(|other| FlowRow::of_half(&row.back, &flow(&other), row.established));
+        let other = flows.get(tier, &row.back)?;
+        let other = other.map(|other| FlowRow::of_half(&row.back, &other, row.established));
         let other = other.filter(|other| other.key == row.key);
         let joined = other.map_or(*row, |other| row.joined(&other, now));
         let waited_for = joined.established
@@ -323,7 +318,7 @@ impl Walk {
         let mut look = Look::default();
         if !filter.excludes_flows() {
             let see = |key: &_, flow: &_| look.see_flow(filter, key, flow, false, now);
-            flows.each_embryonic(see).await?;
+            flows.each_embryonic(see).await;
             let see = |key: &_, flow: &_| look.see_flow(filter, key, flow, true, now);
             flows.each_established(see).await?;
         }

@@ -12,6 +12,7 @@ use gwpool_common::limits::{self, Settings};
 use gwpool_common::nat::Nat;
 use gwpool_common::net::{Address, Interface, Network, V4};
 use gwpool_common::route::{Backend, Listener, Listening, Route};
+use gwpool_ebpf::tier;
 use ipnet::Ipv4Net;
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -196,7 +197,7 @@ impl Limits {
         match map {
             // Two entries a flow.
             "ESTABLISHED" => Some(self.flows.saturating_mul(2)),
-            "EMBRYONIC" => Some(self.embryonic.saturating_mul(2)),
+            "EMBRYONIC" => Some(tier::sets(self.embryonic.saturating_mul(2))),
             "ROUTES" | "ROUTE_NAMES" => Some(self.routes),
             // Id 0 is never used.
             "TURNS" => Some(self.routes.saturating_add(1)),

@@ -19,17 +19,23 @@ const BACKENDS: u8 = 64;
 const FIRST: u8 = 10;
 /// Room for as many routes as are tried, with two backends each.
 const MANY: u32 = 16_384;
-/// Flows that are opened at a time: they fit into the embryonic tier.
-const STEP: u32 = 16_384;
+/// The first client that has no flow.
+pub const NEVER: u32 = 1 << 17;
+/// Flows that are opened at a time: they fit into the embryonic tier, whose sets do not fill evenly.
+const STEP: u32 = 4_096;
 /// Where the route listens, and where its backends do.
 const LISTEN: u16 = 80;
 
 /// A client's packets to the route, and others; who the client is every lap says anew.
 pub const SYN: [u8; HEADERS] = segment(OWN, LISTEN, flags::SYN);
 /// In the middle of a connection.
-pub const DATA: [u8; HEADERS] = segment(OWN, LISTEN, flags::ACK);
+pub const DATA: [u8; HEADERS] = {
+    let mut d = segment(OWN, LISTEN, flags::ACK);
+    d[15] = 77;
+    d
+};
 /// What proves that the client has heard the backend.
-pub const PROOF: [u8; HEADERS] = DATA;
+pub const PROOF: [u8; HEADERS] = segment(OWN, LISTEN, flags::ACK);
 /// To a port of this host that no route has.
 pub const STRAY: [u8; HEADERS] = segment(OWN, 81, flags::ACK);
 /// To another host.
@@ -251,8 +257,8 @@ impl Gateway {
 
     /// Empties the embryonic tier.
     pub fn forget(&mut self) -> Result<()> {
-        let tier = &mut self.datapath.maps.embryonic;
-        for key in tier.keys().collect::<Result<Vec<_>, _>>()? {
+        let tier = &self.datapath.flows.embryonic;
+        for (key, _) in tier.all() {
             tier.remove(&key)?;
         }
         Ok(())

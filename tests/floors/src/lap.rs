@@ -51,11 +51,9 @@ fn restore(frame: Frame) -> Option<()> {
             .wrapping_mul((*lap).stride)
             .wrapping_add((*lap).first)
             & mask;
-        if mask != 0 {
-            let (host, port) = client(who);
-            *frame.at::<[u8; 2]>(L3 + 14)? = host;
-            *frame.at::<[u8; 2]>(L4)? = port;
-        }
+        let (host, port) = client(who);
+        *frame.at::<[u8; 2]>(L3 + 14)? = host;
+        *frame.at::<[u8; 2]>(L4)? = port;
     }
     Some(())
 }

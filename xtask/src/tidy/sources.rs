@@ -14,13 +14,14 @@ const FORBIDDEN_NAMES: &[&str] = &[
 ];
 
 /// Where `unsafe` may be: raw pointers into packets and maps, the claim that the contract's types are plain bytes,
-/// one system call; and the benchmark's own programs, which are nothing else.
+/// one system call, memory that is shared with the programs; and the benchmark's own programs, which are nothing else.
 const UNSAFE_PLACES: &[&str] = &[
     "tests/floors/src/",
     "gwpool-ebpf/src/kernel/",
     "gwpool-ebpf/src/packet.rs",
     "gwpool-common/src/pod.rs",
     "gwpool-user/src/datapath/batch.rs",
+    "gwpool-user/src/datapath/embryonic.rs",
     "gwpool-user/src/host/namespace.rs",
 ];
 
