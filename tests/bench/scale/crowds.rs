@@ -10,30 +10,30 @@ use std::collections::BTreeMap;
 /// Numbers of flows, and as tasks name them.
 pub const SIZES: [(u32, &str); 3] = [(1 << 10, "1k"), (1 << 16, "64k"), (1 << 20, "1M")];
 
-/// A gateway for each number.
+/// A gateway for each number, made when it is first asked for.
 pub struct Crowds {
-    all: Vec<(u32, Apart<Crowd>)>,
+    all: BTreeMap<u32, Apart<Crowd>>,
     /// Bytes that a connection takes, both directions, at the default capacity.
     pub memory: f64,
 }
 
 impl Crowds {
-    /// Makes the flows, by packets.
+    /// Without a crowd yet.
     pub fn new() -> Result<Crowds> {
         let memory = Apart::new(|| bed::build().and_then(|()| flow_memory()))?;
-        let memory = memory.ask(|bytes| Ok(*bytes))?;
-        let mut all = Vec::new();
-        for (flows, name) in SIZES {
-            eprintln!("scale: making {name} flows");
-            all.push((flows, Apart::new(move || crowd(flows))?));
-        }
-        Ok(Crowds { all, memory })
+        Ok(Crowds {
+            all: BTreeMap::new(),
+            memory: memory.ask(|bytes| Ok(*bytes))?,
+        })
     }
 
     /// One pass over flows that are all alive: milliseconds of CPU.
     pub fn pass(&mut self, flows: u32) -> Result<f64> {
-        let found = self.all.iter().find(|(known, _)| *known == flows);
-        let (_, crowd) = found.context("no such number of flows")?;
+        if !self.all.contains_key(&flows) {
+            eprintln!("scale: making {flows} flows, by packets");
+            self.all.insert(flows, Apart::new(move || crowd(flows))?);
+        }
+        let crowd = self.all.get(&flows).context("it was just made")?;
         crowd.ask(|crowd| {
             let (swept, spent) = crowd.pass()?;
             ensure!(swept.flows == 0, "a live flow was removed: {swept:?}");
