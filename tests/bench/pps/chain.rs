@@ -15,6 +15,8 @@ const STILL: Duration = Duration::from_millis(20);
 /// How often flows are made that have not all been answered: the first packets may meet a neighbour whose address must
 /// be asked for.
 const ATTEMPTS: usize = 5;
+/// Flows that are made at a time.
+const PART: u32 = 16_000;
 
 /// All of it; the row goes last.
 pub struct Chain {
@@ -90,35 +92,37 @@ impl Chain {
 
     /// Waits until a packet comes through and its answer comes back.
     pub fn open(&mut self) -> Result<()> {
-        wait_for("an answer", LIMIT, || self.converse(1))
+        wait_for("an answer", LIMIT, || self.converse(Course::onward(0, 1)))
     }
 
     /// Makes so many flows, of which each is what a client and a server that speak with each other have: a packet there,
-    /// its answer, and another packet there.
+    /// its answer, and another packet there. In parts, so that no table of half-open ones makes the first give way.
     pub fn establish(&mut self, flows: u32) -> Result<()> {
-        let mut tried = Ok(());
-        for _ in 0..ATTEMPTS {
-            tried = self.converse(flows);
-            if tried.is_ok() {
-                break;
+        for first in (0..flows).step_by(PART as usize) {
+            let part = Course::onward(first, PART.min(flows - first));
+            let mut tried = self.converse(part);
+            for _ in 1..ATTEMPTS {
+                if tried.is_err() {
+                    tried = self.converse(part);
+                }
             }
+            tried?;
+            self.send(part, Amount::Frames(part.flows()))?;
         }
-        tried?;
-        self.send(Course::onward(0, flows), Amount::Frames(flows.into()))?;
         Ok(())
     }
 
     /// A packet of each of these flows, which must be answered.
-    fn converse(&mut self, flows: u32) -> Result<()> {
+    fn converse(&mut self, course: Course) -> Result<()> {
         self.far.answer(true)?;
-        let (before, frames) = (self.near.arrived()?, u64::from(flows));
-        let sent = self.send(Course::onward(0, flows), Amount::Frames(frames));
+        let (before, frames) = (self.near.arrived()?, course.flows());
+        let sent = self.send(course, Amount::Frames(frames));
         let answered = settle(&self.near, before, frames);
         self.far.answer(false)?;
         let (sent, answered) = (sent?, answered?);
         ensure!(
             answered == frames,
-            "of {flows} flows' packets {} arrived, and {answered} answers",
+            "of {frames} flows' packets {} arrived, and {answered} answers",
             sent.arrived
         );
         Ok(())

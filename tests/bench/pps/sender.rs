@@ -49,6 +49,11 @@ impl Course {
             stride: 1,
         }
     }
+
+    /// How many flows there are.
+    pub fn flows(self) -> u64 {
+        self.flows.into()
+    }
 }
 
 /// How much is sent.
