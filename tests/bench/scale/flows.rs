@@ -7,7 +7,7 @@ use crate::contest::Metric;
 use crate::pps::chain::Shot;
 use crate::pps::lane::{Forwarder, Lane, Work};
 use crate::pps::sender::{Amount, Course};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use gwpool_harness::net::fabric::Datapath;
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ const MANY: u32 = 60_000;
 /// All contestants.
 pub struct Flows {
     lanes: Vec<(Who, Lane)>,
-    /// Bytes that the kernel takes for one of conntrack's, when it has none of them to use again.
+    /// Bytes that one of conntrack's takes.
     pub memory: f64,
 }
 
@@ -74,6 +74,7 @@ impl Flows {
         let before = slab()?;
         insert(nft, MANY)?;
         let taken = slab()?.saturating_sub(before);
+        ensure!(taken > 0, "conntrack's flows take no memory");
         Ok(Flows {
             lanes,
             memory: taken as f64 / f64::from(MANY),
@@ -109,11 +110,14 @@ fn insert(lane: &mut Lane, flows: u32) -> Result<Shot> {
     lane.chain.send(course, Amount::Frames(flows.into()))
 }
 
-/// Bytes that the kernel has for objects.
+/// Bytes of the kernel's objects that are in use, of all kinds (slabinfo(5)): pages that it keeps do not count.
 fn slab() -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Slab:"));
-    let words = line.context("no Slab in /proc/meminfo")?;
-    let kib = words.split_whitespace().next().context("no number")?;
-    Ok(kib.parse::<u64>()? * 1024)
+    let text = std::fs::read_to_string("/proc/slabinfo").context("/proc/slabinfo")?;
+    let bytes = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let active: u64 = words.next()?.parse().ok()?;
+        let size: u64 = words.nth(1)?.parse().ok()?;
+        Some(active * size)
+    };
+    Ok(text.lines().filter_map(bytes).sum())
 }
