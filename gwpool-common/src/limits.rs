@@ -161,6 +161,8 @@ pub struct Settings {
     pub shortest_s: u16,
     /// [`Settings::PRESERVES`].
     pub flags: u32,
+    /// One bit of 64 for each address that this host has or had, by its hash: most packets past it are known by that.
+    pub own: [u32; 2],
 }
 
 impl Settings {
@@ -188,5 +190,19 @@ impl Settings {
         closing_s: 0,
         shortest_s: 0,
         flags: 0,
+        own: [0; 2],
     };
+
+    /// The place in `own` of the address whose low 32 bits these are: word and bit.
+    #[inline(always)]
+    pub const fn mark(address: u32) -> u32 {
+        address.wrapping_mul(0x9e37_79b1) >> 26
+    }
+
+    /// The address may be this host's.
+    #[inline(always)]
+    pub const fn may_own(&self, address: u32) -> bool {
+        let own = (self.own[1] as u64) << 32 | self.own[0] as u64;
+        own >> Self::mark(address) & 1 != 0
+    }
 }

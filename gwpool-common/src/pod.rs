@@ -38,7 +38,7 @@ pod! {
     Fragmented<V4> = 12;
     First = 8;
     Answers = 32;
-    Settings = 60;
+    Settings = 68;
     End<V4> = 8;
     Mapping<V4> = 8;
     Permission<V4> = 12;

@@ -55,6 +55,16 @@ impl Ends {
     }
 }
 
+/// The packet is addressed past this host, and to nobody a flow of ours could end at: asked of a word that every packet
+/// has at hand, so who passes by costs next to nothing. False: it may be ours.
+#[inline(always)]
+pub fn passes_by<F: Family, W: World<F>>(world: &W, destination: F::Address) -> bool {
+    let settings = world.settings();
+    world.nat().flags & Nat::<F::Address>::ON == 0
+        && settings.flags & Settings::PRESERVES == 0
+        && !settings.may_own(F::low(destination))
+}
+
 /// Knows a packet's two addresses, or says why it goes no further.
 ///
 /// # Errors

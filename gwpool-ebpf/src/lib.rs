@@ -119,6 +119,9 @@ fn forward<F: Family, P: Packet, W: World<F>>(
     world: &mut W,
 ) -> Result<Verdict<F::Address>, Reason> {
     let network = F::read(packet)?;
+    if classify::passes_by::<F, W>(world, network.destination) {
+        return Err(Reason::NotOurs);
+    }
     let any = translates::<F, W>(world);
     if network.protocol == F::ICMP && !(any && parse::is_query(packet, &network)) {
         return icmp::ingress::<F, P, W>(packet, world, &network);

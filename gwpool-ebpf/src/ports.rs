@@ -67,7 +67,10 @@ impl<F: Family> Search<F> {
         if !self.keeps_port && world.load(backend).exhausted == 1 + world.now() as u64 {
             return Err(Reason::NoFreePort);
         }
-        world.repeat(1 + world.settings().port_modulus, self);
+        // Nearly always the first is free: a walk is made only where it is not.
+        if !self.turn(world, 0) {
+            world.repeat(1 + world.settings().port_modulus, self);
+        }
         if self.found {
             self.clear(world);
             return Ok(self.key.destination_port);

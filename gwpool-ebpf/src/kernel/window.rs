@@ -4,6 +4,7 @@
 //! the verifier wants offset and bound compared in one place.
 
 use super::desk;
+use super::span::Span;
 use aya_ebpf::bindings::bpf_adj_room_mode::BPF_ADJ_ROOM_MAC;
 use aya_ebpf::bindings::{
     __sk_buff, BPF_F_MARK_MANGLED_0, BPF_F_PSEUDO_HDR, BPF_F_RECOMPUTE_CSUM, xdp_md,
@@ -14,9 +15,7 @@ use aya_ebpf::helpers::{
     bpf_xdp_load_bytes,
 };
 use aya_ebpf::programs::{TcContext, XdpContext};
-use core::arch::asm;
 use core::ffi::c_void;
-use core::mem::MaybeUninit;
 use gwpool_common::limits::{self, MARK_AGAIN};
 use gwpool_common::reason::Reason;
 use gwpool_ebpf::family::L3;
@@ -79,14 +78,12 @@ impl XdpWindow {
 impl Packet for XdpWindow {
     #[inline(always)]
     fn get<T: Plain>(&self, offset: usize) -> Result<T, Reason> {
-        self.span().reach::<T>(offset).map(load)
+        self.span().get(offset)
     }
 
     #[inline(always)]
     fn set<T: Plain>(&mut self, offset: usize, value: &T) -> Result<(), Reason> {
-        self.span()
-            .reach::<T>(offset)
-            .map(|place| store(place, value))
+        self.span().set(offset, value)
     }
 
     #[inline(always)]
@@ -141,75 +138,6 @@ impl Packet for XdpWindow {
     }
 }
 
-/// From where to where a packet is within direct reach.
-struct Span {
-    start: usize,
-    end: usize,
-}
-
-impl Span {
-    /// The place of `T` at `offset`.
-    #[inline(always)]
-    fn reach<T: Plain>(&self, offset: usize) -> Result<*mut T, Reason> {
-        let place = self.start + offset;
-        if place + size_of::<T>() > self.end {
-            return Err(Reason::Truncated);
-        }
-        Ok(place as *mut T)
-    }
-}
-
-/// Reads a place in words, whatever its alignment, as the kernel lets programs do where the CPU does. LLVM, which cannot
-/// know that, makes a load of every byte, and whoever then reads the word from the stack waits for all of them.
-#[inline(always)]
-fn load<T: Plain>(place: *mut T) -> T {
-    let mut value = MaybeUninit::<T>::uninit();
-    let (from, to) = (place.cast::<u8>(), value.as_mut_ptr().cast::<u8>());
-    let mut at = 0;
-    // SAFETY: inside the packet (`reach`), and as many bytes as `T` has; it takes every pattern (`Plain`).
-    unsafe {
-        while at + 4 <= size_of::<T>() {
-            let word: u64;
-            asm!("{w} = *(u32 *)({p} + 0)", p = in(reg) from.add(at), w = out(reg) word, options(pure, readonly, nostack));
-            to.add(at).cast::<u32>().write_unaligned(word as u32);
-            at += 4;
-        }
-        if at + 2 <= size_of::<T>() {
-            let half: u64;
-            asm!("{w} = *(u16 *)({p} + 0)", p = in(reg) from.add(at), w = out(reg) half, options(pure, readonly, nostack));
-            to.add(at).cast::<u16>().write_unaligned(half as u16);
-            at += 2;
-        }
-        if at < size_of::<T>() {
-            *to.add(at) = *from.add(at);
-        }
-        value.assume_init()
-    }
-}
-
-/// Writes it the same way.
-#[inline(always)]
-fn store<T: Plain>(place: *mut T, value: &T) {
-    let (from, to) = (core::ptr::from_ref(value).cast::<u8>(), place.cast::<u8>());
-    let mut at = 0;
-    // SAFETY: as in `load`.
-    unsafe {
-        while at + 4 <= size_of::<T>() {
-            let word = from.add(at).cast::<u32>().read_unaligned() as u64;
-            asm!("*(u32 *)({p} + 0) = {w}", p = in(reg) to.add(at), w = in(reg) word, options(nostack));
-            at += 4;
-        }
-        if at + 2 <= size_of::<T>() {
-            let half = from.add(at).cast::<u16>().read_unaligned() as u64;
-            asm!("*(u16 *)({p} + 0) = {w}", p = in(reg) to.add(at), w = in(reg) half, options(nostack));
-            at += 2;
-        }
-        if at < size_of::<T>() {
-            *to.add(at) = *from.add(at);
-        }
-    }
-}
-
 /// A packet at TC: it may be GSO, its checksum may be partial or counted by the NIC.
 pub struct TcWindow {
     skb: *mut __sk_buff,
@@ -227,12 +155,9 @@ impl TcWindow {
         // Read here, once: from branches LLVM makes of it one load through a computed pointer, which the verifier
         // refuses ("dereference of modified ctx ptr").
         // SAFETY: as above.
-        let (count, size) = unsafe {
-            (
-                core::ptr::read_volatile(&raw const (*skb).gso_segs),
-                core::ptr::read_volatile(&raw const (*skb).gso_size),
-            )
-        };
+        let count = unsafe { core::ptr::read_volatile(&raw const (*skb).gso_segs) };
+        // SAFETY: as above.
+        let size = unsafe { core::ptr::read_volatile(&raw const (*skb).gso_size) };
         let segments = segments(length, count, size);
         let mut window = TcWindow {
             skb,
@@ -267,14 +192,12 @@ impl TcWindow {
 impl Packet for TcWindow {
     #[inline(always)]
     fn get<T: Plain>(&self, offset: usize) -> Result<T, Reason> {
-        self.span().reach::<T>(offset).map(load)
+        self.span().get(offset)
     }
 
     #[inline(always)]
     fn set<T: Plain>(&mut self, offset: usize, value: &T) -> Result<(), Reason> {
-        self.span()
-            .reach::<T>(offset)
-            .map(|place| store(place, value))
+        self.span().set(offset, value)
     }
 
     #[inline(always)]

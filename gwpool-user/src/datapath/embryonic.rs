@@ -27,6 +27,13 @@ pub struct Embryonic {
     settings: Named<u32, Settings>,
 }
 
+/// An entry, and where its tag is.
+struct Found<'a> {
+    embryo: Embryo<V4>,
+    label: &'a AtomicU32,
+    tag: u32,
+}
+
 // SAFETY: the memory is shared with the kernel's programs in any case: all access is by whole words that are atomic or
 // looked at twice.
 unsafe impl Send for Embryonic {}
@@ -96,26 +103,30 @@ impl Embryonic {
 
     /// One entry.
     pub fn get(&self, key: &FlowKey<V4>) -> Result<Option<Embryo<V4>>, Error> {
-        Ok(self.find(key)?.map(|(embryo, ..)| embryo))
+        Ok(self.find(key)?.map(|found| found.embryo))
     }
 
     /// Takes an entry out, if it is there.
     pub fn remove(&self, key: &FlowKey<V4>) -> Result<(), Error> {
-        if let Some((_, label, tag)) = self.find(key)? {
+        if let Some(Found { label, tag, .. }) = self.find(key)? {
             // A program may have put another there.
             let _ = label.compare_exchange(tag, 0, Ordering::AcqRel, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    fn find(&self, key: &FlowKey<V4>) -> Result<Option<(Embryo<V4>, &AtomicU32, u32)>, Error> {
+    fn find(&self, key: &FlowKey<V4>) -> Result<Option<Found<'_>>, Error> {
         let seed = self.settings.get(&0)?.unwrap_or_default().port_seed;
         let (set, tag) = place(words(key), seed, self.sets);
         let mut ways = (0..WAYS).filter_map(|way| {
             let label = self.label(set, way);
             let entry = self.read(set, way)?;
             let same = words(&entry.key) == words(key);
-            same.then_some((entry.embryo, label, tag))
+            same.then_some(Found {
+                embryo: entry.embryo,
+                label,
+                tag,
+            })
         });
         Ok(ways.next())
     }

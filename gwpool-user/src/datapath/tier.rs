@@ -3,7 +3,7 @@
 use super::error::Error;
 use super::flows::Flows;
 use super::tables::Slices;
-use gwpool_common::flow::{Flow, FlowKey};
+use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::net::V4;
 
 /// One of them.
@@ -15,6 +15,9 @@ pub enum Tier {
     Established,
 }
 
+/// A half of a flow.
+pub type Entry = (FlowKey<V4>, Flow<V4>);
+
 /// A walk through one.
 pub enum Walk<'a> {
     /// From this set on.
@@ -25,11 +28,11 @@ pub enum Walk<'a> {
 
 impl Walk<'_> {
     /// The next entries; `None` at the end.
-    pub fn next_slice(&mut self) -> Result<Option<Vec<(FlowKey<V4>, Flow<V4>)>>, Error> {
+    pub fn next_slice(&mut self) -> Result<Option<Vec<Entry>>, Error> {
         match self {
             Walk::Embryonic(flows, from) => {
                 let entries = flows.embryonic.next_slice(from);
-                let flow = |(key, embryo): (_, gwpool_common::flow::Embryo<V4>)| (key, embryo.flow);
+                let flow = |(key, embryo): (FlowKey<V4>, Embryo<V4>)| (key, embryo.flow);
                 Ok(entries.map(|entries| entries.into_iter().map(flow).collect()))
             }
             Walk::Established(slices) => {

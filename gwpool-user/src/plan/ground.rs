@@ -24,7 +24,8 @@ pub fn changes(
     host: &Host,
     links: &Links,
 ) -> Result<Changes, Error> {
-    let settings = settings::wanted(&installed.settings, plan, host, links)?;
+    let addresses = addresses(plan, host, links)?;
+    let settings = settings::wanted(&installed.settings, plan, host, links, &addresses)?;
     let nat = translation::wanted(&installed.nat, plan, host, links)?;
     let interfaces = links
         .values()
@@ -35,7 +36,7 @@ pub fn changes(
         nat: (nat != installed.nat).then_some(nat),
         interfaces: Entries::between(&installed.interfaces, interfaces),
         networks: moved(&installed.networks, &networks(installed, plan, links)?),
-        addresses: Entries::between(&installed.addresses, addresses(plan, host, links)?),
+        addresses: Entries::between(&installed.addresses, addresses),
         ..Changes::default()
     })
 }

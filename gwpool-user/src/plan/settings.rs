@@ -6,6 +6,7 @@ use super::ground::{Links, link};
 use super::plan::Plan;
 use crate::host::Host;
 use gwpool_common::limits::{self, Settings};
+use gwpool_common::net::{Address, V4};
 
 /// The settings as they should be: what was chosen once (the seed, the epoch) stays.
 pub fn wanted(
@@ -13,6 +14,7 @@ pub fn wanted(
     plan: &Plan,
     host: &Host,
     links: &Links,
+    own: &[(V4, Address)],
 ) -> Result<Settings, Error> {
     let hz = u64::from(if host.hz == 0 { Host::HZ } else { host.hz });
     let tick_shift = hz.next_power_of_two().trailing_zeros();
@@ -50,6 +52,7 @@ pub fn wanted(
         } else {
             0
         },
+        own: own_marks(installed, own),
         ..undeclared(plan, links)?
     };
     if settings.port_low_count == 0 && settings.port_high_count == 0 {
@@ -58,6 +61,18 @@ pub fn wanted(
     let ports = u32::from(settings.port_low_count) + u32::from(settings.port_high_count);
     settings.port_modulus = prime(ports);
     Ok(settings)
+}
+
+/// Marks stay: flows of an address that has moved on live on as long as packets come for it.
+fn own_marks(installed: &Settings, addresses: &[(V4, Address)]) -> [u32; 2] {
+    let mut marks = installed.own;
+    for (address, what) in addresses {
+        if what.flags & Address::OWN != 0 {
+            let mark = Settings::mark(u32::from_be_bytes(*address));
+            marks[mark as usize / 32] |= 1 << (mark % 32);
+        }
+    }
+    marks
 }
 
 /// Only what `reject` asks for is the programs' business.

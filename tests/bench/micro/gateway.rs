@@ -29,13 +29,9 @@ const LISTEN: u16 = 80;
 /// A client's packets to the route, and others; who the client is every lap says anew.
 pub const SYN: [u8; HEADERS] = segment(OWN, LISTEN, flags::SYN);
 /// In the middle of a connection.
-pub const DATA: [u8; HEADERS] = {
-    let mut d = segment(OWN, LISTEN, flags::ACK);
-    d[15] = 77;
-    d
-};
+pub const DATA: [u8; HEADERS] = segment(OWN, LISTEN, flags::ACK);
 /// What proves that the client has heard the backend.
-pub const PROOF: [u8; HEADERS] = segment(OWN, LISTEN, flags::ACK);
+pub const PROOF: [u8; HEADERS] = DATA;
 /// To a port of this host that no route has.
 pub const STRAY: [u8; HEADERS] = segment(OWN, 81, flags::ACK);
 /// To another host.

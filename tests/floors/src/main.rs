@@ -9,7 +9,7 @@
 //! | `step` | XDP | static redirect: other Ethernet addresses, another interface |
 //! | `sink_xdp`, `sink_tc` | both | count datagrams, and drop or answer them |
 //! | `lap_xdp`, `lap_tc` | | restore the packet, vary its client, and go on with the program that is measured |
-#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 
 #[cfg(target_arch = "bpf")]
 mod frame;

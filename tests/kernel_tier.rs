@@ -1,0 +1,110 @@
+//! The embryonic tier in the kernel: whoever came last is there, however many came before, and no key is two flows', on however
+//! many CPUs they come.
+
+use anyhow::{Context, Result, ensure};
+use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::net::V4;
+use gwpool_ebpf::pair::mate;
+use gwpool_harness::bed::{self, GATEWAY_NETWORK};
+use gwpool_harness::frames::Frame;
+use gwpool_harness::kernel::{InKernel, in_kernel};
+use gwpool_harness::subject::Subject;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+
+/// Flows that are remembered of those that came first, and last.
+const SOME: u32 = 500;
+
+fn gateway() -> Result<InKernel> {
+    bed::build()?;
+    in_kernel("remote", (32_768, 60_999), None)
+}
+
+/// The first packet of a client with this port.
+fn first(client: u32, port: u32) -> Result<Vec<u8>> {
+    let [_, _, high, low] = client.to_be_bytes();
+    let text = format!("tcp 172.16.{high}.{low}:{port} > 10.9.0.1:80 S seq=1");
+    Ok(Frame::parse(&text)?.bytes())
+}
+
+type Tier = BTreeMap<FlowKey<V4>, Embryo<V4>>;
+
+/// The entry that a client's flow has, and whether the other half names it.
+fn flow(tier: &Tier, client: u32, port: u32) -> Option<bool> {
+    let [_, _, high, low] = client.to_be_bytes();
+    let (key, embryo) = tier.iter().find(|(key, _)| {
+        key.source == [172, 16, high, low] && key.source_port == (port as u16).to_be_bytes()
+    })?;
+    let back = mate(key.protocol, &embryo.flow.rewrite);
+    let other = tier.get(&back)?;
+    let names = mate(key.protocol, &other.flow.rewrite) == *key;
+    Some(names && other.flow.flags & Flow::<V4>::BACKEND_SIDE != 0)
+}
+
+#[test]
+fn the_oldest_give_way() -> Result<()> {
+    let gateway = gateway()?;
+    // Ways for four times fewer.
+    let flows = 24_000;
+    for number in 0..flows {
+        gateway.timed(
+            "gwpool_xdp",
+            GATEWAY_NETWORK,
+            &first(number / 64, 2_000 + number % 64)?,
+            1,
+        )?;
+    }
+    let tier = gateway.state()?.embryonic;
+    let there = |number: u32| flow(&tier, number / 64, 2_000 + number % 64);
+    let old = (0..SOME).filter(|number| there(*number).is_some()).count();
+    let new = (flows - SOME..flows)
+        .filter(|number| there(*number) == Some(true))
+        .count();
+    ensure!(old == 0, "{old} of the first {SOME} flows are still there");
+    ensure!(
+        new == SOME as usize,
+        "{new} of the last {SOME} flows are there, both halves"
+    );
+    Ok(())
+}
+
+#[test]
+fn no_port_is_two_clients_of_two_cpus() -> Result<()> {
+    let gateway = gateway()?;
+    let online = CpuSet::count()
+        .min(std::thread::available_parallelism()?.get())
+        .max(2);
+    let flows = SOME / 2;
+    // Both ask for the same ports towards the same backends.
+    std::thread::scope(|scope| {
+        let open = |client: u32| {
+            let gateway = &gateway;
+            move || -> Result<()> {
+                let mut cpu = CpuSet::new();
+                cpu.set(client as usize % online)?;
+                // Where there is one CPU they take turns.
+                let _ = sched_setaffinity(Pid::from_raw(0), &cpu);
+                for port in 2_000..2_000 + flows {
+                    gateway.timed("gwpool_xdp", GATEWAY_NETWORK, &first(client, port)?, 1)?;
+                }
+                Ok(())
+            }
+        };
+        let both = [0, 1].map(|client| scope.spawn(open(client)));
+        both.into_iter()
+            .try_for_each(|thread| thread.join().ok().context("a panic")?)
+    })?;
+    let tier = gateway.state()?.embryonic;
+    for client in [0, 1] {
+        for port in 2_000..2_000 + flows {
+            let whole = flow(&tier, client, port);
+            ensure!(
+                whole == Some(true),
+                "client {client}, port {port}: {whole:?}"
+            );
+        }
+    }
+    ensure!(tier.len() == 4 * flows as usize, "{} entries", tier.len());
+    Ok(())
+}
