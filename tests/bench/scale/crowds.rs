@@ -6,6 +6,7 @@ use gwpool_common::limits::FLOWS;
 use gwpool_harness::bed;
 use gwpool_harness::crowd::Crowd;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Numbers of flows, and as tasks name them.
 pub const SIZES: [(u32, &str); 3] = [(1 << 10, "1k"), (1 << 16, "64k"), (1 << 20, "1M")];
@@ -29,9 +30,9 @@ impl Crowds {
 
     /// One pass over flows that are all alive: milliseconds of CPU.
     pub fn pass(&mut self, flows: u32) -> Result<f64> {
-        if !self.all.contains_key(&flows) {
+        if let Entry::Vacant(place) = self.all.entry(flows) {
             eprintln!("scale: making {flows} flows, by packets");
-            self.all.insert(flows, Apart::new(move || crowd(flows))?);
+            place.insert(Apart::new(move || crowd(flows))?);
         }
         let crowd = self.all.get(&flows).context("it was just made")?;
         crowd.ask(|crowd| {
