@@ -41,5 +41,10 @@ pub const fn sets(entries: u32) -> u32 {
     entries.saturating_add(entries / 2).div_ceil(WAYS as u32)
 }
 
+/// Entries that there is room for where so many were asked for.
+pub const fn room(entries: u32) -> u32 {
+    sets(entries).saturating_mul(WAYS as u32)
+}
+
 #[cfg(test)]
 mod tests;

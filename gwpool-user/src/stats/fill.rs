@@ -2,6 +2,7 @@
 
 use super::snapshot::Sources;
 use gwpool_common::limits;
+use gwpool_ebpf::tier;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -21,7 +22,11 @@ pub fn limits(sources: &Sources<'_>) -> BTreeMap<String, Fill> {
     let slots: u32 = image.routes.values().map(|route| route.slot_count).sum();
     [
         ("flows", census.established(), limits.flows),
-        ("embryonic", census.embryonic.flows, limits.embryonic),
+        (
+            "embryonic",
+            census.embryonic.flows,
+            tier::room(limits.embryonic.saturating_mul(2)) / 2,
+        ),
         ("udp_flows", census.shares()[1], limits.udp_flows),
         // A name is kept as long as a flow may refer to it.
         ("routes", image.names.len() as u64, limits.routes),

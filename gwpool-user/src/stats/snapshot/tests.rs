@@ -129,7 +129,7 @@ fn every_field_has_the_name_and_shape_of_the_contract() {
             "fragments": {"held_total": 0, "reinjected_total": 0, "expired_total": 0, "overflow_total": 0},
             "answers": {"sent_total": 9, "withheld_total": 1},
             "limits": {
-                "flows": fill(3, 64), "embryonic": fill(1, 65_536), "udp_flows": fill(0, 131_072),
+                "flows": fill(3, 64), "embryonic": fill(1, 98_308), "udp_flows": fill(0, 131_072),
                 "routes": fill(1, 1024), "backends": fill(3, 8192), "listeners": fill(0, 4096),
                 "slots": fill(2, Limits::default().turns().into()), "access": fill(0, 4096), "sources": fill(2, 65_536),
                 "next_hops": fill(1, 4095), "fragments": fill(4, 8192),
