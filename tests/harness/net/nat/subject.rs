@@ -8,8 +8,8 @@ use crate::net::namespace::{Namespace, output};
 use crate::net::world;
 use anyhow::{Context, Result, ensure};
 use aya::Pod;
-use aya::maps::{HashMap, Map, MapData, MapError};
-use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use aya::maps::{Array, HashMap, Map, MapData, MapError};
+use gwpool_common::flow::{EmbryoSet, Flow, FlowKey, WAYS, Way};
 use gwpool_common::nat::{End, Mapping};
 use gwpool_common::net::V4;
 use gwpool_user::datapath::pins::Pins;
@@ -108,7 +108,7 @@ impl Ground {
         }
         let pins = Pins::new(&self.gateway.pin_dir());
         empty::<FlowKey<V4>, Flow<V4>>(&pins, "ESTABLISHED", Map::HashMap)?;
-        empty::<FlowKey<V4>, Embryo<V4>>(&pins, "EMBRYONIC", Map::LruHashMap)?;
+        empty_sets(&pins, "EMBRYONIC")?;
         empty::<End<V4>, Mapping<V4>>(&pins, "MAPPINGS", Map::HashMap)
     }
 
@@ -215,6 +215,18 @@ fn empty<K: Pod, V: Pod>(pins: &Pins, name: &str, kind: fn(MapData) -> Map) -> R
         }
     }
     Ok(())
+}
+
+/// The same where the map is an array of sets.
+fn empty_sets(pins: &Pins, name: &str) -> Result<()> {
+    let data = MapData::from_pin(pins.map(name)).with_context(|| format!("opening {name}"))?;
+    let mut sets: Array<_, EmbryoSet<V4>> = Array::try_from(Map::Array(data))?;
+    let nothing = EmbryoSet {
+        tags: [0; WAYS],
+        state: 0,
+        ways: [Way::default(); WAYS],
+    };
+    (0..sets.len()).try_for_each(|set| Ok(sets.set(set, nothing, 0)?))
 }
 
 /// Every connection that the kernel of this host tracks is forgotten: `conntrack -F`, as ctnetlink has it.
