@@ -1,5 +1,6 @@
 //! Every port of a NAT address is given out, the last one too, and each once; then nobody gets one that another has.
 
+use anyhow::{Context, Result, ensure};
 use gwpool_harness::bed;
 use gwpool_harness::ports::{Address, PORTS};
 use std::collections::BTreeSet;
@@ -18,4 +19,18 @@ fn the_last_port_of_an_address_is_found() {
     // The route of this world listens on port 80, which is of the other class.
     assert_eq!(given.len(), PORTS as usize);
     assert_eq!(address.one_more().expect("a packet"), None);
+}
+
+#[test]
+fn a_wrong_hint_hides_no_port() -> Result<()> {
+    bed::build()?;
+    let mut address = Address::new()?;
+    address.mislead()?;
+    let mut given = BTreeSet::new();
+    for host in 10..60 {
+        let port = address.asked_by(host, 5_000)?;
+        let port = port.with_context(|| format!("192.168.1.{host} got no port"))?;
+        ensure!(given.insert(port), "{port} was given out twice");
+    }
+    Ok(())
 }

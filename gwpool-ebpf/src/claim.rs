@@ -148,7 +148,8 @@ impl<F: Family> Claim<F> {
         }
     }
 
-    /// Removes the mapping that has this port, if nothing of it was seen for longer than any flow may be idle.
+    /// Removes the mapping that has this port, if nothing of it was seen for longer than any flow may be idle. Nobody has it:
+    /// the hint was wrong.
     #[inline(always)]
     fn evict<W: World<F>>(&self, world: &mut W) -> bool {
         let outside = End {
@@ -156,7 +157,7 @@ impl<F: Family> Claim<F> {
             ..self.outside
         };
         let Some(mapping) = world.mapping(&outside) else {
-            return false;
+            return self.ports.is_given_out::<F, W>(world);
         };
         let inside = mapping::other(&outside, &mapping);
         let seen = match world.mapping(&inside) {

@@ -64,7 +64,24 @@ impl Address {
     /// The outside port that the next socket gets; `None`: there is none left.
     pub fn one_more(&mut self) -> Result<Option<u16>> {
         let frame = self.frame()?;
-        let (action, bytes) = self.kernel.run(Hook::Xdp, BOX_NETWORK, &frame)?;
+        self.given(&frame)
+    }
+
+    /// The outside port that an inside host's socket gets, which has this port.
+    pub fn asked_by(&mut self, host: u8, port: u16) -> Result<Option<u16>> {
+        let text = format!("udp 192.168.1.{host}:{port} > 10.9.0.100:53 len=9");
+        let frame = Frame::parse(&text)?.bytes();
+        self.given(&frame)
+    }
+
+    /// The hint says that every port is taken.
+    pub fn mislead(&mut self) -> Result<()> {
+        let ports = &mut self.kernel.datapath.maps.ports;
+        (0..ports.len()).try_for_each(|word| Ok(ports.set(word, u64::MAX, 0)?))
+    }
+
+    fn given(&mut self, frame: &[u8]) -> Result<Option<u16>> {
+        let (action, bytes) = self.kernel.run(Hook::Xdp, BOX_NETWORK, frame)?;
         if action != Action::Send {
             return Ok(None);
         }

@@ -155,10 +155,11 @@ pub fn freed<'a>(
 }
 
 /// What is to be written, where `before` was there before the entries were walked through and `now` is after it: bits
-/// that have come since are of mappings that the walk may have missed, and stay.
+/// that have come since are of mappings that the walk may have missed, and stay; those that have gone are of mappings that
+/// were removed by hand, which the walk may still have seen.
 pub fn corrections(mut words: Vec<u64>, before: &[u64], now: &[u64]) -> Vec<(u32, u64)> {
     for ((word, before), now) in words.iter_mut().zip(before).zip(now) {
-        *word |= now & !before;
+        *word = (*word | now & !before) & !(before & !now);
     }
     for one in words.chunks_mut((PORT_WORDS + FULL_WORDS) as usize) {
         let (ports, full) = one.split_at_mut(PORT_WORDS as usize);

@@ -304,3 +304,12 @@ fn only_what_differs_is_written_and_what_has_come_since_stays() {
     assert_eq!(corrections(wanted, &before, &now), expected);
     assert_eq!(corrections(Vec::new(), &[], &[]), []);
 }
+
+#[test]
+fn a_port_that_was_freed_during_the_walk_stays_free() {
+    let words = || vec![0u64; PORTS as usize];
+    // The walk has still seen both mappings; one was removed by hand since.
+    let (mut seen, mut before, mut now) = (words(), words(), words());
+    (seen[20], before[20], now[20]) = (0b11, 0b11, 0b01);
+    assert_eq!(corrections(seen, &before, &now), []);
+}
