@@ -31,6 +31,8 @@ pub const ECHO: u16 = 8053;
 const WEB: u16 = 8080;
 const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 
+/// Packets a second of a flood.
+const FLOOD_RATE: u32 = 50_000;
 /// Long connections, where nothing else is wanted.
 pub const LIVE: usize = 1000;
 /// They are ten clients': none has more than its share.
@@ -151,7 +153,7 @@ impl Crowd {
     /// Floods from the client's side while every connection goes on and new ones come.
     pub fn under(&self, name: &str, packets: impl Iterator<Item = Vec<u8>> + Send) -> Result<()> {
         let (over, counted) = (AtomicBool::new(false), self.counted()?);
-        let flood = Flood::from(self.client())?;
+        let flood = Flood::from(self.client())?.paced(FLOOD_RATE);
         let (sent, newcomers) = std::thread::scope(|scope| {
             let newcomers = scope.spawn(|| self.newcomers(&over));
             let flooding = scope.spawn(|| {

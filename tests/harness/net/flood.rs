@@ -12,12 +12,17 @@ use nix::sys::socket::{
 use std::io::IoSlice;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 /// Packets handed to the kernel in one call.
 const BATCH: usize = 512;
 
 /// Sends from one host, by its routing.
-pub struct Flood(OwnedFd);
+pub struct Flood {
+    socket: OwnedFd,
+    /// Packets a second, at most; `None`: as fast as it goes.
+    rate: Option<u32>,
+}
 
 impl Flood {
     /// Opens it.
@@ -26,13 +31,21 @@ impl Flood {
         let socket =
             host.enter(|| socket(family, kind, SockFlag::SOCK_CLOEXEC, SockProtocol::Raw))??;
         setsockopt(&socket, SndBufForce, &(16 << 20))?;
-        Ok(Flood(socket))
+        Ok(Flood { socket, rate: None })
+    }
+
+    /// So many packets a second, and no more: what a flood does to tables is seen only where it leaves the CPUs to others.
+    pub fn paced(self, rate: u32) -> Flood {
+        Flood {
+            rate: Some(rate),
+            ..self
+        }
     }
 
     /// Sends every packet, in this order; gives their number. What the way to the first hop loses is not seen here.
     pub fn send(&self, packets: impl IntoIterator<Item = Vec<u8>>) -> Result<u64> {
         let mut packets = packets.into_iter();
-        let mut sent = 0;
+        let (begin, mut sent) = (Instant::now(), 0);
         loop {
             let batch: Vec<Vec<u8>> = packets.by_ref().take(BATCH).collect();
             if batch.is_empty() {
@@ -40,6 +53,10 @@ impl Flood {
             }
             self.batch(&batch)?;
             sent += batch.len() as u64;
+            if let Some(rate) = self.rate {
+                let due = Duration::from_secs(1).mul_f64(sent as f64 / f64::from(rate));
+                std::thread::sleep(due.saturating_sub(begin.elapsed()));
+            }
         }
     }
 
@@ -54,7 +71,7 @@ impl Flood {
             let mut headers = MultiHeaders::preallocate(batch.len(), None);
             let flags = MsgFlags::empty();
             let taken = sendmmsg(
-                self.0.as_raw_fd(),
+                self.socket.as_raw_fd(),
                 &mut headers,
                 &slices,
                 &addresses,
