@@ -148,8 +148,8 @@ impl<F: Family> Claim<F> {
         }
     }
 
-    /// Removes the mapping that has this port, if nothing of it was seen for longer than any flow may be idle. Nobody has it:
-    /// the hint was wrong.
+    /// The port may be tried: no mapping has it, whatever the hint says, or one of which nothing was seen for longer than any
+    /// flow may be idle; that one is removed.
     #[inline(always)]
     fn evict<W: World<F>>(&self, world: &mut W) -> bool {
         let outside = End {

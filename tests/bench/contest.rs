@@ -6,7 +6,7 @@
 
 mod quiet;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -23,6 +23,30 @@ pub struct Entry {
     pub task: String,
     /// `gwpool, XDP`.
     pub contestant: String,
+}
+
+impl Entry {
+    /// This contestant at this task.
+    pub fn new(task: impl Into<String>, contestant: impl Into<String>) -> Entry {
+        Entry {
+            task: task.into(),
+            contestant: contestant.into(),
+        }
+    }
+}
+
+/// What stands, or why it does not, which is said at once: `what` of a bench that was to be set up.
+pub fn told<T>(bench: &str, what: &str, made: Result<T>) -> Result<T, String> {
+    made.map_err(|error| {
+        let why = format!("{error:#}");
+        eprintln!("{bench}: {what}: {why}");
+        why
+    })
+}
+
+/// It, if it stands.
+pub fn there<T>(part: &mut Result<T, String>) -> Result<&mut T> {
+    part.as_mut().map_err(|why| anyhow!("not set up: {why}"))
 }
 
 /// What is measured of it.

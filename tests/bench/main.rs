@@ -1,6 +1,7 @@
 //! `bench`: what things cost, in tables. `cargo xtask bench` builds what it needs, optimised, and then becomes it.
 
 mod contest;
+mod floors;
 mod micro;
 mod peers;
 mod pps;

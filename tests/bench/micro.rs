@@ -148,16 +148,12 @@ impl Ground for Micro {
     }
 
     fn entries(&self) -> Vec<Entry> {
-        let entry = |task: &str, contestant: &str| Entry {
-            task: task.to_owned(),
-            contestant: contestant.to_owned(),
-        };
-        let floors = FLOORS.iter().map(|(name, _)| entry(FLOOR, name));
+        let floors = FLOORS.iter().map(|(name, _)| Entry::new(FLOOR, *name));
         let ours = TASKS.iter().flat_map(|(task, kind)| {
             let hooks = OURS
                 .iter()
                 .filter(|(_, hook)| *hook == Hook::Tc || *kind != Task::Leaves);
-            hooks.map(|(name, _)| entry(task, name))
+            hooks.map(|(name, _)| Entry::new(*task, *name))
         });
         floors.chain(ours).collect()
     }

@@ -16,8 +16,8 @@ pub mod link;
 pub mod sender;
 mod sink;
 
-use crate::contest::{Entry, Ground, Metric};
-use anyhow::{Context, Result, anyhow, ensure};
+use crate::contest::{Entry, Ground, Metric, there, told};
+use anyhow::{Context, Result, ensure};
 use chain::Shot;
 use gwpool_common::limits::EMBRYONIC;
 use gwpool_harness::net::fabric::Datapath;
@@ -105,10 +105,7 @@ impl Pps {
     pub fn new() -> Result<Pps> {
         let set_up = |(name, work, forwarder): (&'static str, Work, Forwarder)| {
             eprintln!("pps: setting up {name}, {work:?}");
-            let lane = Lane::up(work, forwarder).map_err(|error| format!("{error:#}"));
-            if let Err(why) = &lane {
-                eprintln!("pps: {name}: {why}");
-            }
+            let lane = told("pps", name, Lane::up(work, forwarder));
             Contestant {
                 name,
                 work,
@@ -134,8 +131,7 @@ impl Contestant {
     }
 
     fn shoot(&mut self, task: Task) -> Result<Shot> {
-        let lane = self.lane.as_mut();
-        let lane = lane.map_err(|why| anyhow!("not set up: {why}"))?;
+        let lane = there(&mut self.lane)?;
         match task {
             Task::Hits(flows) => {
                 lane.establish(flows)?;
@@ -177,10 +173,7 @@ impl Ground for Pps {
                 .0
                 .iter()
                 .filter(|contestant| contestant.has(work, kind));
-            entries.extend(have.map(|contestant| Entry {
-                task: task.to_owned(),
-                contestant: contestant.name.to_owned(),
-            }));
+            entries.extend(have.map(|contestant| Entry::new(task, contestant.name)));
         }
         entries
     }

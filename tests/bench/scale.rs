@@ -12,8 +12,8 @@ mod flows;
 mod programs;
 mod routes;
 
-use crate::contest::{Entry, Ground, Metric};
-use anyhow::{Context, Result, anyhow};
+use crate::contest::{Entry, Ground, Metric, there, told};
+use anyhow::{Context, Result};
 use apart::Apart;
 use crowds::Crowds;
 use flows::Flows;
@@ -86,13 +86,14 @@ impl Scale {
     /// Sets everything up.
     pub fn new() -> Result<Scale> {
         Ok(Scale {
-            routes: told("routes", Routes::up()),
+            routes: told("scale", "routes", Routes::up()),
             programs: told(
+                "scale",
                 "programs",
                 Apart::new(|| Programs::new(ROUTES.map(|size| size.0))),
             ),
-            flows: told("flows", Flows::up()),
-            crowds: told("crowds", Crowds::new()),
+            flows: told("scale", "flows", Flows::up()),
+            crowds: told("scale", "crowds", Crowds::new()),
         })
     }
 
@@ -117,19 +118,6 @@ impl Scale {
             Task::PeerMemory => one(MEMORY, there(&mut self.flows)?.memory),
         })
     }
-}
-
-/// What stands, or why it does not.
-fn told<T>(what: &str, made: Result<T>) -> Result<T, String> {
-    made.map_err(|error| {
-        let why = format!("{error:#}");
-        eprintln!("scale: {what}: {why}");
-        why
-    })
-}
-
-fn there<T>(part: &mut Result<T, String>) -> Result<&mut T> {
-    part.as_mut().map_err(|why| anyhow!("not set up: {why}"))
 }
 
 /// All tasks, with who does them.
@@ -172,11 +160,9 @@ impl Ground for Scale {
     }
 
     fn entries(&self) -> Vec<Entry> {
-        let entry = |(task, contestant, _): (String, &str, Task)| Entry {
-            task,
-            contestant: contestant.to_owned(),
-        };
-        tasks().into_iter().map(entry).collect()
+        let all = tasks().into_iter();
+        all.map(|(task, contestant, _)| Entry::new(task, contestant))
+            .collect()
     }
 
     fn shoot(&mut self, entry: &Entry) -> Result<Vec<(Metric, f64)>> {

@@ -11,9 +11,9 @@
 mod load;
 mod standing;
 
-use crate::contest::{Entry, Ground, Metric};
+use crate::contest::{Entry, Ground, Metric, there, told};
 use crate::row::Endpoints;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use gwpool_harness::net::fabric::Datapath;
 use load::Load;
 use standing::{Cores, Forwarder, Standing};
@@ -86,8 +86,7 @@ impl Tcp {
                 name,
                 endpoints,
                 forwarder,
-                standing: Standing::up(endpoints, forwarder, cores)
-                    .map_err(|error| format!("{error:#}")),
+                standing: told("tcp", name, Standing::up(endpoints, forwarder, cores)),
             }
         };
         Ok(Tcp(CONTESTANTS.into_iter().map(set_up).collect()))
@@ -125,10 +124,7 @@ impl Ground for Tcp {
                 .0
                 .iter()
                 .filter(move |contestant| contestant.does(load));
-            doing.map(move |contestant| Entry {
-                task: contestant.task(task),
-                contestant: contestant.name.to_owned(),
-            })
+            doing.map(move |contestant| Entry::new(contestant.task(task), contestant.name))
         };
         TASKS
             .iter()
@@ -137,17 +133,16 @@ impl Ground for Tcp {
     }
 
     fn shoot(&mut self, entry: &Entry) -> Result<Vec<(Metric, f64)>> {
-        let mut contestants = self.0.iter();
+        let mut contestants = self.0.iter_mut();
         let (contestant, (_, load, seconds)) = contestants
             .find_map(|contestant| {
                 let asked = |(task, _, _): &&(&str, Load, u32)| {
                     contestant.name == entry.contestant && contestant.task(task) == entry.task
                 };
-                Some((contestant, TASKS.iter().find(asked)?))
+                let task = TASKS.iter().find(asked)?;
+                Some((contestant, task))
             })
             .context("nobody here does that")?;
-        let standing = contestant.standing.as_ref();
-        let standing = standing.map_err(|why| anyhow!("it could not be set up: {why}"))?;
-        load.put_on(standing, *seconds)
+        load.put_on(there(&mut contestant.standing)?, *seconds)
     }
 }

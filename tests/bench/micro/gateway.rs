@@ -194,15 +194,12 @@ impl Gateway {
     /// A single packet; what it became.
     fn send(&self, interface: u32, frame: &[u8; HEADERS]) -> Result<[u8; HEADERS]> {
         const REDIRECT: u32 = 4;
-        let Program::Xdp(program) = self.datapath.program(Hook::Xdp.program())? else {
+        let program = self.datapath.program(Hook::Xdp.program())?;
+        let mut out = [0; HEADERS];
+        let context = kernel::context(program, (0, interface), HEADERS)?;
+        let Program::Xdp(program) = program else {
             bail!("no XDP program");
         };
-        let mut out = [0; HEADERS];
-        let context = kernel::context(
-            self.datapath.program(Hook::Xdp.program())?,
-            (0, interface),
-            HEADERS,
-        )?;
         let mut options = TestRunOptions::new();
         options.data_in = Some(frame);
         options.data_out = Some(&mut out);

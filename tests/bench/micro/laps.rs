@@ -1,9 +1,10 @@
 //! Laps: a program run over and over by the kernel, each time on a packet that is as it was, but for its client.
 
+use crate::floors;
 use anyhow::{Context, Result, bail};
+use aya::Ebpf;
 use aya::maps::{Array, HashMap, ProgramArray};
 use aya::programs::{Program, ProgramFd, TestRun, TestRunOptions};
-use aya::{Ebpf, EbpfLoader};
 use gwpool_floors::{HEADERS, Lap};
 
 /// Which clients come, and in what order.
@@ -49,12 +50,9 @@ impl Course {
 pub struct Laps(Ebpf);
 
 impl Laps {
-    /// Loads them from where `cargo xtask bench` has built them.
+    /// Loads them.
     pub fn load() -> Result<Laps> {
-        let path = std::env::var("GWPOOL_FLOORS_OBJ")
-            .context("GWPOOL_FLOORS_OBJ is not set: use `cargo xtask bench`")?;
-        let object = std::fs::read(&path).with_context(|| format!("the object {path}"))?;
-        let mut floors = EbpfLoader::new().load(&object).context("the floors")?;
+        let mut floors = floors::load()?;
         for (name, program) in floors.programs_mut() {
             match program {
                 Program::Xdp(program) => program.load(),

@@ -1,8 +1,9 @@
 //! A link of the row, and programs of the benchmark's own on it.
 
+use crate::floors;
 use anyhow::{Context, Result, bail};
+use aya::Ebpf;
 use aya::programs::{Program, SchedClassifier, TcAttachType, Xdp, XdpMode};
-use aya::{Ebpf, EbpfLoader};
 use gwpool_harness::net::namespace::Namespace;
 
 /// An interface, and where it is.
@@ -50,7 +51,7 @@ impl Link {
 
     /// Loads the benchmark's programs, and attaches that one here for as long as they live.
     pub fn attach(&self, program: &str) -> Result<Ebpf> {
-        let mut floors = load()?;
+        let mut floors = floors::load()?;
         let found = floors.program_mut(program);
         let found = found.with_context(|| program.to_owned())?;
         self.host
@@ -62,14 +63,6 @@ impl Link {
             .with_context(|| format!("{program} on {}", self.name))?;
         Ok(floors)
     }
-}
-
-/// The benchmark's programs, none of them in the kernel yet.
-pub fn load() -> Result<Ebpf> {
-    let path = std::env::var("GWPOOL_FLOORS_OBJ")
-        .context("GWPOOL_FLOORS_OBJ is not set: use `cargo xtask bench`")?;
-    let object = std::fs::read(&path).with_context(|| format!("the object {path}"))?;
-    EbpfLoader::new().load(&object).context("the floors")
 }
 
 fn on_xdp(program: &mut Xdp, name: &str) -> Result<()> {

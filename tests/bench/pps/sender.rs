@@ -1,7 +1,8 @@
 //! The sender: the kernel runs our program on frames that it makes (`BPF_PROG_TEST_RUN`, live frames), and sends them
 //! where the program says, on one CPU. All that becomes of a frame is done on that CPU too, before the next batch.
 
-use super::link::{self, Link};
+use super::link::Link;
+use crate::floors;
 use anyhow::{Context, Result, bail};
 use aya::Ebpf;
 use aya::maps::Array;
@@ -88,7 +89,7 @@ pub struct Sender {
 impl Sender {
     /// From this link to that Ethernet address; from these clients, whose low half is the flow's, to that address.
     pub fn new(link: Link, to: [u8; 6], clients: Ipv4Addr, target: Ipv4Addr) -> Result<Sender> {
-        let mut floors = link::load()?;
+        let mut floors = floors::load()?;
         let program = floors.program_mut("send").context("send")?;
         let Program::Xdp(program) = program else {
             bail!("send is not for XDP");
