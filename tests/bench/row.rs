@@ -71,6 +71,15 @@ pub struct Row {
 impl Row {
     /// Namespaces, cables, addresses and routes; the kernel forwards, and nothing else is done on the gateway.
     pub fn up(endpoints: Endpoints) -> Result<Row> {
+        Row::laid(endpoints, Row::lay)
+    }
+
+    /// The same ends on one cable: there is no gateway between them, and no [`Row::links`] of its.
+    pub fn direct(endpoints: Endpoints) -> Result<Row> {
+        Row::laid(endpoints, Row::lay_one)
+    }
+
+    fn laid(endpoints: Endpoints, lay: fn(&Row) -> Result<()>) -> Result<Row> {
         let run = Run::claim(&World::fresh_id("b"))?;
         let site = Site::of(run.id());
         let host = |name| fabric::host(&site, name);
@@ -88,12 +97,12 @@ impl Row {
             daemon: None,
             _run: run,
         };
-        row.lay(endpoints)?;
-        row.furnish_ends()?;
+        lay(&row)?;
+        row.furnish_ends(endpoints)?;
         Ok(row)
     }
 
-    fn lay(&self, endpoints: Endpoints) -> Result<()> {
+    fn lay(&self) -> Result<()> {
         let gateway = &self.gateway.namespace;
         let (client, front) = (format!("{CLIENT}/24"), format!("{FRONT}/24"));
         fabric::wire(
@@ -105,12 +114,6 @@ impl Row {
             (gateway, BACK_LINK, &back),
             (&self.backends, BACKENDS_LINK, &backend),
         )?;
-        if endpoints == Endpoints::MtuSized {
-            self.ends(|host, link| {
-                let what = ["tx", "off", "tso", "off", "gso", "off", "gro", "on"];
-                offload(host, link, &what)
-            })?;
-        }
         self.client
             .ip(&[format!("route add default via {FRONT}")])?;
         gateway.ip(&[format!("route add {CLIENTS}/15 via {CLIENT}")])?;
@@ -122,9 +125,23 @@ impl Row {
         self.backends.ip(&lines)
     }
 
-    /// What many short connections need at both ends. The gateway keeps the kernel's defaults.
-    fn furnish_ends(&self) -> Result<()> {
-        self.ends(|host, _| {
+    fn lay_one(&self) -> Result<()> {
+        let (client, backend) = (format!("{CLIENT}/24"), format!("{}/24", BACKENDS[0]));
+        fabric::wire(
+            (&self.client, CLIENT_LINK, &client),
+            (&self.backends, BACKENDS_LINK, &backend),
+        )?;
+        self.ends(|host, link| host.ip(&[format!("route add default dev {link}")]))
+    }
+
+    /// What frames are to be like, and what many short connections need at both ends. The gateway keeps the kernel's
+    /// defaults.
+    fn furnish_ends(&self, endpoints: Endpoints) -> Result<()> {
+        self.ends(|host, link| {
+            if endpoints == Endpoints::MtuSized {
+                let what = ["tx", "off", "tso", "off", "gso", "off", "gro", "on"];
+                offload(host, link, &what)?;
+            }
             host.sysctl("net/ipv4/ip_forward", "0")?;
             host.sysctl("net/ipv4/ip_local_port_range", "1024 65535")?;
             host.sysctl("net/ipv4/tcp_tw_reuse", "1")?;

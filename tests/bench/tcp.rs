@@ -32,8 +32,12 @@ const TASKS: [(&str, Load, u32); 5] = [
     ("4 streams", Load::Streams(4), SHOT_S),
 ];
 
+/// What the ends can do without a gateway, and with the least of one, is measured of these: nobody gets beyond it.
+const LIMITED: [Load; 3] = [Load::KEEP_ALIVE, Load::CLOSE, Load::Streams(1)];
+
 /// Who forwards, and between which ends.
-const CONTESTANTS: [(&str, Endpoints, Forwarder); 9] = [
+const CONTESTANTS: [(&str, Endpoints, Forwarder); 12] = [
+    ("no gateway", Endpoints::Defaults, Forwarder::Nobody),
     ("kernel routing", Endpoints::Defaults, Forwarder::Kernel),
     (
         "gwpool TC",
@@ -56,6 +60,8 @@ const CONTESTANTS: [(&str, Endpoints, Forwarder); 9] = [
         Endpoints::Defaults,
         Forwarder::Haproxy("http"),
     ),
+    ("no gateway", Endpoints::MtuSized, Forwarder::Nobody),
+    ("XDP redirect", Endpoints::MtuSized, Forwarder::Redirect),
     ("kernel routing", Endpoints::MtuSized, Forwarder::Kernel),
     (
         "gwpool XDP",
@@ -95,8 +101,13 @@ impl Tcp {
 
 impl Contestant {
     fn does(&self, load: Load) -> bool {
-        // What is no HTTP it would refuse.
-        !(matches!(load, Load::Streams(_)) && self.forwarder == Forwarder::Haproxy("http"))
+        match self.forwarder {
+            // They are there for the limits of what is to be reached.
+            Forwarder::Nobody | Forwarder::Redirect => LIMITED.contains(&load),
+            // What is no HTTP it would refuse.
+            Forwarder::Haproxy("http") => !matches!(load, Load::Streams(_)),
+            _ => true,
+        }
     }
 
     fn task(&self, task: &str) -> String {

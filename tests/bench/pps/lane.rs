@@ -163,7 +163,7 @@ fn forward(row: &mut Row, work: Work, forwarder: Forwarder) -> Result<Vec<Ebpf>>
 }
 
 /// Attaches the static redirect, there and back.
-fn steps(row: &Row) -> Result<Vec<Ebpf>> {
+pub fn steps(row: &Row) -> Result<Vec<Ebpf>> {
     let [client, front, back, backends] = row.links();
     let link = |(host, name)| Link::of(host, name);
     let (client, front) = (link(client)?, link(front)?);

@@ -1,8 +1,10 @@
 //! One contestant as it stands: its row, what forwards on the gateway, and the servers behind it.
 
 use crate::peers::{self, Service};
+use crate::pps::lane;
 use crate::row::{self, BACK_LINK, BACKENDS, Endpoints, FRONT, Row};
 use anyhow::{Context, Result, ensure};
+use aya::Ebpf;
 use gwpool_harness::net::LIMIT;
 use gwpool_harness::net::fabric::Datapath;
 use gwpool_harness::net::namespace::Namespace;
@@ -32,6 +34,10 @@ const SITE: &str =
 /// What forwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forwarder {
+    /// Nobody: the ends are on one cable.
+    Nobody,
+    /// Our own program that gives a frame other Ethernet addresses, and no more.
+    Redirect,
     /// The kernel, which translates nothing: clients ask a backend by its own address.
     Kernel,
     /// The daemon and its programs.
@@ -56,6 +62,13 @@ pub struct Cores {
 /// Ended on drop.
 struct Running(Child);
 
+/// What forwards for as long as it is held, where that is neither the kernel nor the row's daemon.
+#[derive(Default)]
+struct Held {
+    _proxy: Option<Running>,
+    _steps: Vec<Ebpf>,
+}
+
 /// A contestant, ready for the first shot.
 pub struct Standing {
     /// Its row.
@@ -64,7 +77,7 @@ pub struct Standing {
     pub target: Ipv4Addr,
     /// Who has which core.
     pub cores: Cores,
-    _proxy: Option<Running>,
+    _held: Held,
     _nginx: Nginx,
     _iperf: Running,
 }
@@ -92,21 +105,24 @@ pub fn pinned(host: &Namespace, core: usize, program: &str) -> Command {
 impl Standing {
     /// Sets it up, and asks through it once.
     pub fn up(endpoints: Endpoints, forwarder: Forwarder, cores: Cores) -> Result<Standing> {
-        let mut row = Row::up(endpoints)?;
+        let mut row = match forwarder {
+            Forwarder::Nobody => Row::direct(endpoints)?,
+            _ => Row::up(endpoints)?,
+        };
         std::fs::create_dir_all(&row.gateway.directory)?;
         let root = row.gateway.directory.join("nginx");
         let nginx = pinned(&row.backends, cores.server, "nginx");
         let nginx = Nginx::serve(nginx, &row.backends, &root, HTTP, SITE)?;
         let iperf = iperf_server(&row.backends, cores.server)?;
-        let proxy = forward(&mut row, forwarder)?;
+        let held = forward(&mut row, forwarder)?;
         let standing = Standing {
             target: match forwarder {
-                Forwarder::Kernel => BACKENDS[0],
+                Forwarder::Nobody | Forwarder::Redirect | Forwarder::Kernel => BACKENDS[0],
                 _ => FRONT,
             },
             row,
             cores,
-            _proxy: proxy,
+            _held: held,
             _nginx: nginx,
             _iperf: iperf,
         };
@@ -132,8 +148,8 @@ impl Standing {
     }
 }
 
-/// Starts what forwards; the program, if it is one of ours to end.
-fn forward(row: &mut Row, forwarder: Forwarder) -> Result<Option<Running>> {
+/// Starts what forwards.
+fn forward(row: &mut Row, forwarder: Forwarder) -> Result<Held> {
     let service = Service {
         protocol: "tcp",
         listen: FRONT,
@@ -142,7 +158,13 @@ fn forward(row: &mut Row, forwarder: Forwarder) -> Result<Option<Running>> {
     };
     let gateway = &row.gateway.namespace;
     match forwarder {
-        Forwarder::Kernel => {}
+        Forwarder::Nobody | Forwarder::Kernel => {}
+        Forwarder::Redirect => {
+            return Ok(Held {
+                _steps: lane::steps(row)?,
+                ..Held::default()
+            });
+        }
         Forwarder::Gwpool(datapath) => {
             let routes = [("tcp", HTTP), ("tcp", STREAM)];
             let limits = "new_flows_per_source: 1000000";
@@ -157,10 +179,13 @@ fn forward(row: &mut Row, forwarder: Forwarder) -> Result<Option<Running>> {
             // In the foreground, so that it is ours to end.
             haproxy.arg("-db").arg("-f").arg(&file);
             haproxy.stderr(File::create(proxy_log(row))?);
-            return Running::start(&mut haproxy).map(Some);
+            return Ok(Held {
+                _proxy: Some(Running::start(&mut haproxy)?),
+                ..Held::default()
+            });
         }
     }
-    Ok(None)
+    Ok(Held::default())
 }
 
 fn proxy_log(row: &Row) -> PathBuf {

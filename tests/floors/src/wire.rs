@@ -76,7 +76,7 @@ unsafe fn add(place: *mut [u8; 2], words: u32) {
 #[xdp(frags)]
 pub fn step(context: XdpContext) -> u32 {
     let frame = window(&context);
-    if !is_datagram(frame) {
+    if !is_ipv4(frame) {
         return XDP_PASS;
     }
     let (Some(step), Some(addresses)) = (STEP.get_ptr(0), frame.at::<[u8; 12]>(0)) else {
@@ -146,11 +146,19 @@ fn turn(frame: Frame) -> Option<()> {
 
 #[inline(always)]
 fn is_datagram(frame: Frame) -> bool {
-    let (Some(ethernet), Some(ip)) = (frame.at::<Ethernet>(0), frame.at::<Ipv4>(L3)) else {
-        return false;
-    };
     // SAFETY: inside the frame.
-    unsafe { (*ethernet).kind == [8, 0] && (*ip).protocol == UDP }
+    is_ipv4(frame)
+        && frame
+            .at::<Ipv4>(L3)
+            .is_some_and(|ip| unsafe { (*ip).protocol == UDP })
+}
+
+#[inline(always)]
+fn is_ipv4(frame: Frame) -> bool {
+    // SAFETY: inside the frame.
+    frame
+        .at::<Ethernet>(0)
+        .is_some_and(|ethernet| unsafe { (*ethernet).kind == [8, 0] })
 }
 
 #[inline(always)]
