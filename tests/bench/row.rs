@@ -135,7 +135,8 @@ impl Row {
     }
 
     /// What frames are to be like, and what many short connections need at both ends. The gateway keeps the kernel's
-    /// defaults.
+    /// defaults, and so does everybody's range of ports: with one that is wider than the gateway's own, half of a
+    /// client's ports are kept by gwpool and meet those that it gives to the other half, in the server's TIME_WAIT.
     fn furnish_ends(&self, endpoints: Endpoints) -> Result<()> {
         self.ends(|host, link| {
             if endpoints == Endpoints::MtuSized {
@@ -143,7 +144,6 @@ impl Row {
                 offload(host, link, &what)?;
             }
             host.sysctl("net/ipv4/ip_forward", "0")?;
-            host.sysctl("net/ipv4/ip_local_port_range", "1024 65535")?;
             host.sysctl("net/ipv4/tcp_tw_reuse", "1")?;
             host.sysctl("net/ipv4/tcp_max_syn_backlog", "8192")?;
             host.sysctl("net/core/somaxconn", "8192")

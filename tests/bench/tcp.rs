@@ -6,7 +6,11 @@
 //! gateway's own interfaces have their defaults in both.
 //!
 //! No peer is tuned. gwpool's inventory has one word that is not a default: `new_flows_per_source`, since all
-//! connections here are one client's.
+//! connections here are one client's. HAProxy has a thread for each core, and none is pinned: the kernel's forwarding
+//! is done on both, too.
+//!
+//! Two rows are nobody's, and bound what anybody can reach: the ends on one cable, and a redirect in XDP that does no
+//! more than that.
 
 mod load;
 mod standing;
