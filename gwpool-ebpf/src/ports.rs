@@ -2,7 +2,10 @@
 //! range, so that its health checks and sockets never meet a flow.
 //!
 //! The walk goes in strides modulo a prime: it comes by every port, so the last free one is found, in an order that
-//! only the seed tells (RFC 6056 3.3.3). A walk that found none is not repeated for that backend within the tick.
+//! only the seed tells (RFC 6056 3.3.3). It begins at one distance from the client's own port for all that client's
+//! ports, so no two of them begin at the same: a backend that keeps a connection in TIME_WAIT lets its client in again,
+//! whose timestamps go on from there, but to another's they may be old (RFC 6191), and that SYN is sent again.
+//! A walk that found none is not repeated for that backend within the tick.
 
 use crate::family::Family;
 use crate::lifetime::{self, State};
@@ -37,7 +40,10 @@ impl<F: Family> Search<F> {
         destination: (F::Address, Port),
         keeps_port: bool,
     ) -> Self {
-        let hash = scatter::<F>(key, settings.port_seed);
+        let seed = settings.port_seed ^ F::low(key.source);
+        let client = scatter(seed, u16::from_be_bytes(key.destination_port).into());
+        let own: u32 = u16::from_be_bytes(key.source_port).into();
+        let begin: u32 = (client & 0xffff) + own;
         let modulus = settings.port_modulus;
         let strides = modulus.wrapping_sub(1);
         Search {
@@ -53,8 +59,8 @@ impl<F: Family> Search<F> {
             keeps_port,
             found: false,
             before: State::Live,
-            place: hash.checked_rem(modulus).unwrap_or(0),
-            stride: 1 + hash.rotate_left(16).checked_rem(strides).unwrap_or(0),
+            place: begin.checked_rem(modulus).unwrap_or(0),
+            stride: 1 + scatter(client, own).checked_rem(strides).unwrap_or(0),
         }
     }
 
@@ -176,17 +182,13 @@ impl<F: Family, W: World<F>> Task<W> for Search<F> {
     }
 }
 
-/// Where the search begins: the same for the same client, unknown to anybody without the seed (RFC 6056 3.3.3).
+/// Known to nobody without the seed.
 #[inline(always)]
-fn scatter<F: Family>(key: &FlowKey<F::Address>, seed: u32) -> u32 {
-    let ports = [
-        key.source_port[0],
-        key.source_port[1],
-        key.destination_port[0],
-        key.destination_port[1],
-    ];
-    let mut hash = seed ^ F::low(key.source);
-    hash = hash.rotate_left(13).wrapping_mul(0x9e37_79b1) ^ u32::from_be_bytes(ports);
+const fn scatter(seed: u32, what: u32) -> u32 {
+    let mut hash = seed.rotate_left(13).wrapping_mul(0x9e37_79b1) ^ what;
     hash = hash.rotate_left(15).wrapping_mul(0x85eb_ca6b);
     hash ^ (hash >> 16)
 }
+
+#[cfg(test)]
+mod tests;
