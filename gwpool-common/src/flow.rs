@@ -6,7 +6,7 @@
 
 use crate::net::Port;
 
-/// What a packet must carry to belong to a flow: the key of `ESTABLISHED`, and of the ways of `EMBRYONIC`.
+/// What a packet must carry to belong to a flow: the key of both tiers' ways.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey<A> {
@@ -42,7 +42,7 @@ pub struct Rewrite<A> {
     pub port_delta: u16,
 }
 
-/// One direction of a flow: the value of `ESTABLISHED`.
+/// One direction of a flow.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flow<A> {
@@ -104,41 +104,49 @@ pub struct Embryo<A> {
 /// Ways of a set: how many keys with one hash there is room for.
 pub const WAYS: usize = 14;
 
-/// A set of the embryonic tier: the value of the array `EMBRYONIC`, by hash. A cache line that says which keys are here,
-/// then a line each. Where all ways are taken, they give way in turn.
+/// A set of either tier: which keys are in its ways, in one cache line. The value of the arrays `FLOW_TAGS` and
+/// `EMBRYO_TAGS`. They stand apart from the ways: the tags of 100,000 flows fit into a CPU's cache. How entries come to
+/// their sets is in `gwpool_ebpf::tier`.
 #[repr(C, align(8))]
-#[derive(Clone, Copy, Debug)]
-pub struct EmbryoSet<A> {
-    /// Of each way its key's tag, see `gwpool_ebpf::tier`; 0: it is free.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FlowSet {
+    /// Of each way its key's tag, which is odd; 0: it is free; [`FlowSet::CLAIMED`].
     pub tags: [u32; WAYS],
-    /// [`EmbryoSet::LOCKED`], and above it the way that gives way next.
-    pub state: u64,
-    /// The entries.
-    pub ways: [Way<A>; WAYS],
+    /// [`FlowSet::LOCKED`], and above it, of the embryonic tier, the way that gives way next.
+    pub state: u32,
+    /// Established tier: how many keys of this set have found no way here and lie in one of the following
+    /// ([`FlowSet::AWAY`]), and above that how far off the farthest may be, in sets.
+    pub away: u32,
 }
 
-impl<A> EmbryoSet<A> {
+impl FlowSet {
+    /// `tags`: somebody is writing an entry there that nobody may find yet.
+    pub const CLAIMED: u32 = 2;
     /// `state`: a program is putting an entry in.
-    pub const LOCKED: u64 = 1;
+    pub const LOCKED: u32 = 1;
+    /// `away`: the bits of it that count.
+    pub const AWAY: u32 = (1 << Self::FAR) - 1;
+    /// `away`: how many bits they are.
+    pub const FAR: u32 = 27;
 }
 
-/// An entry of the embryonic tier.
+/// An entry of either tier: the value of the arrays `ESTABLISHED` and `EMBRYONIC`, where set after set has its ways.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Way<A> {
     /// Its key.
     pub key: FlowKey<A>,
-    /// What it says.
+    /// What it says; an established one's `flow` alone.
     pub embryo: Embryo<A>,
     /// Zero: to the end of the line.
     pub pad: [u64; 2],
 }
 
-// Memory per connection is two entries: 2 x (48 kernel header + 16 key + 24 value + 16 bucket) = 208 bytes.
+// Memory per connection is two entries: 2 x (64 + 14 x 64 bytes of a set) / 10 entries that it is meant for = 192 bytes.
 const _: () = assert!(size_of::<FlowKey<[u8; 4]>>() == 16);
 const _: () = assert!(size_of::<Flow<[u8; 4]>>() == 24);
 const _: () = assert!(size_of::<Embryo<[u8; 4]>>() == 32);
 const _: () = assert!(size_of::<Way<[u8; 4]>>() == 64);
-const _: () = assert!(size_of::<EmbryoSet<[u8; 4]>>() == (1 + WAYS) * 64);
+const _: () = assert!(size_of::<FlowSet>() == 64);
 const _: () = assert!(size_of::<FlowKey<[u8; 16]>>() == 40);
 const _: () = assert!(size_of::<Flow<[u8; 16]>>() == 48);

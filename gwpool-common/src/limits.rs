@@ -1,6 +1,6 @@
 //! Every bound that both sides keep, with its arithmetic, and the settings the daemon writes for the programs.
 
-/// Default capacity of the established tier, in flows; `ESTABLISHED` has two entries a flow (`gwpool.limits.flows`).
+/// Default capacity of the established tier, in flows (`gwpool.limits.flows`); each is two entries.
 pub const FLOWS: u32 = 262_144;
 /// Default capacity of the embryonic tier, in flows (`gwpool.limits.embryonic`).
 pub const EMBRYONIC: u32 = 65_536;

@@ -3,7 +3,7 @@
 //! The padding claim is checked here: a type whose size is not the sum of its fields does not compile.
 
 use crate::answers::Answers;
-use crate::flow::{Embryo, EmbryoSet, Flow, FlowKey};
+use crate::flow::{Embryo, Flow, FlowKey, FlowSet, Way};
 use crate::fragment::{First, Fragmented};
 use crate::limits::Settings;
 use crate::nat::{End, Mapped, Mapping, Nat, Permission};
@@ -22,7 +22,8 @@ pod! {
     FlowKey<V4> = 16;
     Flow<V4> = 24;
     Embryo<V4> = 32;
-    EmbryoSet<V4> = 960;
+    FlowSet = 64;
+    Way<V4> = 64;
     Address = 8;
     Network<V4> = 12;
     Interface = 4;

@@ -124,7 +124,7 @@ impl<F: Family> Claim<F> {
         match world.map(&self.outside, &mapping) {
             Ok(()) => self.found = true,
             Err(Refused::Full) => self.full = true,
-            Err(Refused::Taken) => {}
+            Err(Refused::Taken | Refused::Busy) => {}
         }
         self.ports.taken::<F, W>(world);
     }

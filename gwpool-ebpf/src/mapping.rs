@@ -180,7 +180,7 @@ pub fn of<F: Family, W: World<F>>(
     }
     match world.map(&inside, &mapped(&outside, world.now())) {
         Ok(()) => {}
-        Err(Refused::Taken) => {
+        Err(Refused::Taken | Refused::Busy) => {
             // Another CPU has mapped the same socket.
             world.unmap(&outside);
             let known = world.mapping(&inside).ok_or(Reason::Overtaken)?;

@@ -287,8 +287,7 @@ fn begin<F: Family, W: World<F>>(
         ..Flow::default()
     };
     let back = pair::mate(key.protocol, &flow.rewrite);
-    let taken = !ports::vacant::<F, W>(world, &back) && !snat::stands::<F, W>(world, &back, key);
-    if taken || !own && world.socket(&back) == Socket::Connected {
+    if !ports::vacant::<F, W>(world, &back) || !own && world.socket(&back) == Socket::Connected {
         // Without ports one inside host at a time speaks this protocol with that address.
         return Err(Reason::NatExhausted);
     }

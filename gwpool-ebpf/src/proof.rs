@@ -8,6 +8,7 @@ use crate::lifetime;
 use crate::packet::Packet;
 use crate::pair::mate;
 use crate::parse::{Parsed, TCP, TcpHeader, tcp};
+use crate::snat::refusal;
 use crate::world::{Refused, Step, World};
 use gwpool_common::flow::{Embryo, Flow};
 use gwpool_common::reason::Reason;
@@ -53,7 +54,7 @@ pub fn proves<A: Copy, P: Packet>(
 }
 
 /// Moves both halves to the established tier: the backend's first, undone if the client's finds no room. False: the
-/// flow stays embryonic, because UDP holds its share of the tier.
+/// flow stays embryonic, because UDP holds its share of the tier, or other CPUs are at the same places.
 ///
 /// # Errors
 /// [`Reason::OverShare`], [`Reason::OverRate`], [`Reason::TableFull`]: the handshake is over, its client is told.
@@ -77,7 +78,7 @@ pub fn promote<F: Family, W: World<F>>(
             refusal => refusal,
         }
     };
-    if protocol != TCP && stored.is_err() {
+    if stored == Err(Reason::Overtaken) || protocol != TCP && stored.is_err() {
         return Ok(false);
     }
     if !world.resolves() {
@@ -104,13 +105,15 @@ fn store<F: Family, W: World<F>>(
         Ok(()) => true,
         // Another CPU promotes the same flow: as good as done here.
         Err(Refused::Taken) => false,
-        Err(Refused::Full) => return Err(Reason::TableFull),
+        Err(refused) => return Err(refusal(refused)),
     };
-    if world.establish(&parsed.key, flow) == Err(Refused::Full) {
-        if inserted {
-            world.retire(&backend_key);
+    match world.establish(&parsed.key, flow) {
+        Ok(()) | Err(Refused::Taken) => Ok(()),
+        Err(refused) => {
+            if inserted {
+                world.retire(&backend_key);
+            }
+            Err(refusal(refused))
         }
-        return Err(Reason::TableFull);
     }
-    Ok(())
 }

@@ -1,7 +1,10 @@
-//! Where a key of the embryonic tier belongs: the tier is set-associative, as a CPU's cache. A key has one set, and in it
-//! any way; its tag says which, so that who looks for it touches two cache lines, and who does not find it one.
+//! Where a flow's key belongs: both tiers are set-associative, as a CPU's cache. A key has one set, and in it any way; its
+//! tag says which, so that who looks for it touches two cache lines, and who does not find it one.
+//!
+//! Of the embryonic tier, where all ways of a set are taken, they give way in turn. In the established tier nothing does:
+//! a key that finds its set full goes to one of the following, and the set says how far off such keys may be.
 
-use gwpool_common::flow::{FlowKey, WAYS};
+use gwpool_common::flow::{FlowKey, FlowSet, WAYS};
 use gwpool_common::net::V4;
 
 /// The set of a key with these words, and its tag there, which is not 0. `seed` is random, so that nobody outside can fill a set.
@@ -35,15 +38,59 @@ pub fn words(key: &FlowKey<V4>) -> [u64; 2] {
     ]
 }
 
-/// Sets for so many entries, with half as many ways more: keys do not fall evenly, and in a tier that is half full one
-/// flow in ten thousand gives way, not one in a hundred.
-pub const fn sets(entries: u32) -> u32 {
+/// Sets after its own that an established key may lie in. Full, the tier has taken ten of fourteen ways: of a million
+/// keys not one finds as many sets in a row without room.
+pub const FOLLOWING: u32 = 16;
+
+/// Entries a set of the established tier is meant for: with all of its ways meant, every second set would be full and its
+/// keys elsewhere; of ten, one in twelve.
+const KEPT: u32 = 10;
+
+/// The set after this one.
+#[inline(always)]
+pub const fn following(set: u32, sets: u32) -> u32 {
+    let next = set + 1;
+    if next < sets { next } else { 0 }
+}
+
+/// How many sets on, at most, keys of the set lie of which this is `away`.
+#[inline(always)]
+pub const fn far(away: u32) -> u32 {
+    if away & FlowSet::AWAY == 0 {
+        0
+    } else {
+        away >> FlowSet::FAR
+    }
+}
+
+/// What is to be added to `away` when one more key goes so many sets on. Others only take from the count meanwhile.
+#[inline(always)]
+pub const fn gone(away: u32, steps: u32) -> u32 {
+    let known = far(away);
+    let farthest = if known < steps { steps } else { known };
+    let moved = farthest.wrapping_sub(away >> FlowSet::FAR);
+    (moved << FlowSet::FAR).wrapping_add(1)
+}
+
+/// Sets of the established tier for so many entries.
+pub const fn keeping(entries: u32) -> u32 {
+    entries.div_ceil(KEPT)
+}
+
+/// Ways of so many sets.
+pub const fn ways(sets: u32) -> u32 {
+    sets.saturating_mul(WAYS as u32)
+}
+
+/// Sets of the embryonic tier for so many entries, with half as many ways more: keys do not fall evenly, and in a tier that
+/// is half full one flow in ten thousand gives way, not one in a hundred.
+pub const fn evicting(entries: u32) -> u32 {
     entries.saturating_add(entries / 2).div_ceil(WAYS as u32)
 }
 
-/// Entries that there is room for where so many were asked for.
+/// Entries that the embryonic tier has room for where so many were asked for.
 pub const fn room(entries: u32) -> u32 {
-    sets(entries).saturating_mul(WAYS as u32)
+    ways(evicting(entries))
 }
 
 #[cfg(test)]

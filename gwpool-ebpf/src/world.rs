@@ -23,6 +23,8 @@ pub enum Refused {
     Taken,
     /// The table has no room.
     Full,
+    /// Other CPUs are at it: the next packet may try again.
+    Busy,
 }
 
 /// A question to the kernel's routing.

@@ -8,8 +8,8 @@ use crate::frames::Frame;
 use crate::kernel::InKernel;
 use crate::subject::{Action, Hook, Subject};
 use anyhow::{Context, Result, ensure};
-use aya::maps::IterableMap as _;
-use gwpool_common::flow::{Flow, FlowKey};
+use aya::maps::{IterableMap as _, MapData};
+use gwpool_common::flow::{Embryo, FlowKey, FlowSet};
 use gwpool_common::net::V4;
 use gwpool_common::route::{Load, Source};
 use gwpool_ebpf::pair::mate;
@@ -118,12 +118,22 @@ impl Crowd {
     /// Established entries, and those whose other half is not there.
     pub fn entries(&mut self) -> Result<(usize, usize)> {
         let (datapath, _) = self.kernel.parts();
-        let entries: BTreeMap<FlowKey<V4>, Flow<V4>> =
-            datapath.maps.established.iter().collect::<Result<_, _>>()?;
-        let alone = |(key, flow): &(&FlowKey<V4>, &Flow<V4>)| {
-            !entries.contains_key(&mate(key.protocol, &flow.rewrite))
+        let entries: BTreeMap<_, _> = datapath.flows.established.all().into_iter().collect();
+        let alone = |(key, half): &(&FlowKey<V4>, &Embryo<V4>)| {
+            !entries.contains_key(&mate(key.protocol, &half.flow.rewrite))
         };
         Ok((entries.len(), entries.iter().filter(alone).count()))
+    }
+
+    /// Established entries as the programs count them, and those that are not in their own set.
+    pub fn placed(&mut self) -> Result<(u64, u32)> {
+        let maps = &self.kernel.parts().0.maps;
+        let away = maps
+            .flow_tags
+            .iter()
+            .map(|set| Ok(set?.away & FlowSet::AWAY));
+        let away: Result<u32> = away.sum();
+        Ok((maps.entries.get(&0, 0)?, away?))
     }
 
     /// Flows that `LOADS` says each route's backends have.
@@ -181,12 +191,17 @@ impl Crowd {
 
     /// Kernel memory of the established tier, bytes, as the kernel itself accounts it.
     pub fn memory(&mut self) -> Result<u64> {
-        let map = self.kernel.parts().0.maps.established.map();
-        let path = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
-        let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
-        let line = text.lines().find_map(|line| line.strip_prefix("memlock:"));
-        Ok(line.with_context(|| path)?.trim().parse()?)
+        let maps = &self.kernel.parts().0.maps;
+        let all = [maps.established.map(), maps.flow_tags.map()];
+        all.iter().map(|map| memlock(map)).sum()
     }
+}
+
+fn memlock(map: &MapData) -> Result<u64> {
+    let path = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
+    let text = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    let line = text.lines().find_map(|line| line.strip_prefix("memlock:"));
+    Ok(line.with_context(|| path)?.trim().parse()?)
 }
 
 /// One client's flow.

@@ -161,9 +161,12 @@ impl Subject for InKernel {
 
     fn state(&self) -> Result<State> {
         let maps = &self.datapath.maps;
+        let flows = &self.datapath.flows;
+        let established = flows.established.all().into_iter();
+        let established = established.map(|(key, embryo)| (key, embryo.flow));
         let mut state = State {
-            established: maps.established.iter().collect::<Result<_, _>>()?,
-            embryonic: self.datapath.flows.embryonic.all().into_iter().collect(),
+            established: established.collect(),
+            embryonic: flows.embryonic.all().into_iter().collect(),
             fragments: maps.fragments.iter().collect::<Result<_, _>>()?,
             mappings: maps.mappings.iter().collect::<Result<_, _>>()?,
             permissions: maps.permissions.iter().collect::<Result<_, _>>()?,
@@ -210,11 +213,11 @@ impl InKernel {
     /// Empties what packets have filled: the next case begins on clean tables without loading anything anew.
     pub fn reset(&mut self) -> Result<()> {
         let maps = &mut self.datapath.maps;
-        for key in maps.established.keys().collect::<Result<Vec<_>, _>>()? {
-            maps.established.remove(&key)?;
-        }
-        for (key, _) in self.datapath.flows.embryonic.all() {
-            self.datapath.flows.embryonic.remove(&key)?;
+        for tier in [
+            &self.datapath.flows.established,
+            &self.datapath.flows.embryonic,
+        ] {
+            tier.clear()?;
         }
         for key in maps.fragments.keys().collect::<Result<Vec<_>, _>>()? {
             maps.fragments.remove(&key)?;

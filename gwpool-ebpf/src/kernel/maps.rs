@@ -6,7 +6,7 @@ use aya_ebpf::bindings::BPF_F_MMAPABLE;
 use aya_ebpf::btf_maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, RingBuf};
 use aya_ebpf::macros::btf_map;
 use gwpool_common::answers::Answers;
-use gwpool_common::flow::{EmbryoSet, Flow, FlowKey};
+use gwpool_common::flow::{FlowSet, Way};
 use gwpool_common::fragment::{First, Fragmented, Held};
 use gwpool_common::limits::{self, Settings};
 use gwpool_common::nat::{End, Mapped, Mapping, Nat, Permission};
@@ -36,9 +36,17 @@ pub static CLOCK_STOPPED: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 pub static TRANSLATES: Global<u32> = Global::new(0);
 
-/// How many sets `EMBRYONIC` has.
+/// How many sets the established tier has.
 #[unsafe(no_mangle)]
-pub static EMBRYONIC_SETS: Global<u32> = Global::new(tier::sets(2 * limits::EMBRYONIC));
+pub static ESTABLISHED_SETS: Global<u32> = Global::new(tier::keeping(2 * limits::FLOWS));
+
+/// How many entries the established tier takes.
+#[unsafe(no_mangle)]
+pub static ESTABLISHED_ENTRIES: Global<u32> = Global::new(2 * limits::FLOWS);
+
+/// How many sets the embryonic tier has.
+#[unsafe(no_mangle)]
+pub static EMBRYONIC_SETS: Global<u32> = Global::new(tier::evicting(2 * limits::EMBRYONIC));
 
 /// The cookie of this instance's network namespace.
 #[unsafe(no_mangle)]
@@ -137,16 +145,37 @@ pub static SHARES: Array<Load, { limits::PROTOCOLS as usize }> = Array::new();
 /// Established flows of each client: the one that was silent longest gives way.
 #[btf_map]
 pub static SOURCES: LruHashMap<V4, Source, { limits::SOURCES as usize }> = LruHashMap::new();
-/// Proved flows, two entries each: nothing evicts them.
+/// Proved flows, two entries each: nothing evicts them. Mapped into memory, as the daemon walks it: that begins at a page,
+/// and so each way at a cache line.
 #[btf_map]
-pub static ESTABLISHED: HashMap<FlowKey<V4>, Flow<V4>, { 2 * limits::FLOWS as usize }> =
-    HashMap::new();
-/// Flows not yet proved, two entries each: of a set's the oldest give way. Mapped into memory, as the daemon walks it:
-/// that begins at a page, and so each way at a cache line.
+pub static ESTABLISHED: Array<
+    Way<V4>,
+    { tier::ways(tier::keeping(2 * limits::FLOWS)) as usize },
+    { BPF_F_MMAPABLE as usize },
+> = Array::new();
+/// Where in it they are. Mapped, too.
+#[btf_map]
+pub static FLOW_TAGS: Array<
+    FlowSet,
+    { tier::keeping(2 * limits::FLOWS) as usize },
+    { BPF_F_MMAPABLE as usize },
+> = Array::new();
+/// How many they are. Mapped, too.
+#[btf_map]
+pub static ENTRIES: Array<u64, { limits::ONE as usize }, { BPF_F_MMAPABLE as usize }> =
+    Array::new();
+/// Flows not yet proved, two entries each: of a set's the oldest give way. Mapped as `ESTABLISHED` is.
 #[btf_map]
 pub static EMBRYONIC: Array<
-    EmbryoSet<V4>,
-    { tier::sets(2 * limits::EMBRYONIC) as usize },
+    Way<V4>,
+    { tier::room(2 * limits::EMBRYONIC) as usize },
+    { BPF_F_MMAPABLE as usize },
+> = Array::new();
+/// Where in it they are. Mapped, too.
+#[btf_map]
+pub static EMBRYO_TAGS: Array<
+    FlowSet,
+    { tier::evicting(2 * limits::EMBRYONIC) as usize },
     { BPF_F_MMAPABLE as usize },
 > = Array::new();
 /// What the daemon has set of translation.

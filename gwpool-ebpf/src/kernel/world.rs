@@ -3,8 +3,8 @@
 
 use super::maps::*;
 use super::window::came_in_by;
-use super::{counts, desk, embryonic, routing};
-use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
+use super::{counts, desk, embryonic, established, routing};
+use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::btf_maps::lpm_trie::Key;
 use aya_ebpf::helpers::bpf_jiffies64;
 use core::arch::asm;
@@ -118,7 +118,7 @@ impl World<Ipv4> for Kernel {
 
     #[inline(always)]
     fn established(&mut self, key: &FlowKey<V4>) -> Option<NonNull<Flow<V4>>> {
-        ESTABLISHED.get_ptr_mut(key).and_then(NonNull::new)
+        established::find(key, self.settings.port_seed)
     }
 
     #[inline(always)]
@@ -140,13 +140,13 @@ impl World<Ipv4> for Kernel {
 
     #[inline(always)]
     fn establish(&mut self, key: &FlowKey<V4>, flow: &Flow<V4>) -> Result<(), Refused> {
-        refused(ESTABLISHED.insert(key, flow, BPF_NOEXIST as u64))
+        established::insert(key, flow, self.settings.port_seed)
     }
 
     #[inline(always)]
     fn retire(&mut self, key: &FlowKey<V4>) {
         // Not there: another CPU or the sweep was quicker.
-        let _ = ESTABLISHED.remove(key);
+        established::remove(key, self.settings.port_seed);
     }
 
     #[inline(always)]

@@ -81,5 +81,63 @@ fn there_are_half_as_many_ways_more_than_entries() {
             "{entries}: {room}"
         );
     }
-    assert!(sets(u32::MAX) >= u32::MAX / WAYS as u32);
+    assert!(evicting(u32::MAX) >= u32::MAX / WAYS as u32);
+}
+
+/// Puts keys into the sets of an established tier, in turn and without anything going: the sets' fills and `away`s.
+fn keep(keys: u32, seed: u32) -> Option<Vec<(usize, u32)>> {
+    let sets = keeping(keys);
+    let mut tier = vec![(0, 0u32); sets as usize];
+    for number in 0..keys {
+        let [_, high, low, port] = number.to_be_bytes();
+        let key = key(u16::from_be_bytes([high, low]), u16::from(port));
+        let (home, _) = place(words(&key), seed, sets);
+        let (mut set, mut step) = (home, 0);
+        while tier[set as usize].0 == WAYS {
+            (set, step) = (following(set, sets), step + 1);
+            if step > FOLLOWING {
+                return None;
+            }
+        }
+        tier[set as usize].0 += 1;
+        if set != home {
+            let away = &mut tier[home as usize].1;
+            *away = away.wrapping_add(gone(*away, step));
+        }
+    }
+    Some(tier)
+}
+
+#[test]
+fn a_full_established_tier_has_room_for_every_key() {
+    for keys in [2, 10, 22, 128, 524_288] {
+        for seed in [1, 7, 0xdead_beef] {
+            let tier = keep(keys, seed).unwrap_or_else(|| panic!("{keys} keys, seed {seed}"));
+            let filled: usize = tier.iter().map(|(fill, _)| fill).sum();
+            assert_eq!(filled, keys as usize);
+            let away = tier.iter().filter(|(_, away)| far(*away) > 0).count();
+            assert!(
+                away <= tier.len() / 6,
+                "{away} of {} sets have keys elsewhere",
+                tier.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_set_knows_how_far_off_its_keys_may_be() {
+    let mut away = 0;
+    let mut go = |steps: u32| {
+        away = gone(away, steps).wrapping_add(away);
+        (far(away), away)
+    };
+    assert_eq!(go(3).0, 3);
+    assert_eq!(go(1).0, 3);
+    let (farthest, two_more) = go(16);
+    assert_eq!(farthest, 16);
+    // All three come back, or end: the next one that goes says anew how far.
+    let none = two_more - 3;
+    assert_eq!(far(none), 0);
+    assert_eq!(far(none.wrapping_add(gone(none, 2))), 2);
 }

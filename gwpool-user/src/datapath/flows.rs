@@ -3,12 +3,12 @@
 //! Handles of their own, so that a walk and a write to another map do not wait for each other.
 
 use super::census::{Census, Embryonic};
-use super::embryonic::Embryonic as EmbryonicTier;
 use super::error::Error;
 use super::halves::{Halves, ends};
 use super::maps::Maps;
+use super::sets::Sets;
 use super::tables::{Named, named};
-use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::flow::Flow;
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits;
 use gwpool_common::nat::{End, Mapping, Permission};
@@ -20,9 +20,9 @@ use gwpool_ebpf::pool;
 #[derive(Debug)]
 pub struct Flows {
     /// The tier that nothing evicts.
-    pub established: Named<FlowKey<V4>, Flow<V4>>,
+    pub established: Sets,
     /// The tier that evicts.
-    pub embryonic: EmbryonicTier,
+    pub embryonic: Sets,
     pub(super) next_hops: Named<u32, NextHop>,
     pub(super) loads: Named<u32, Load>,
     pub(super) sources: Named<V4, Source>,
@@ -59,8 +59,18 @@ impl Flows {
     /// Handles of all of them.
     pub fn of(maps: &Maps) -> Result<Self, Error> {
         Ok(Flows {
-            established: named("ESTABLISHED", &maps.established)?,
-            embryonic: EmbryonicTier::of(&maps.embryonic, &maps.settings)?,
+            established: Sets::of(
+                ("FLOW_TAGS", &maps.flow_tags),
+                ("ESTABLISHED", &maps.established),
+                Some(&maps.entries),
+                &maps.settings,
+            )?,
+            embryonic: Sets::of(
+                ("EMBRYO_TAGS", &maps.embryo_tags),
+                ("EMBRYONIC", &maps.embryonic),
+                None,
+                &maps.settings,
+            )?,
             next_hops: named("NEXT_HOPS", &maps.next_hops)?,
             loads: named("LOADS", &maps.loads)?,
             sources: named("SOURCES", &maps.sources)?,
@@ -71,20 +81,6 @@ impl Flows {
             permissions: named("PERMISSIONS", &maps.permissions)?,
             subscribers: named("SUBSCRIBERS", &maps.subscribers)?,
         })
-    }
-
-    /// Shows every established entry, slice by slice.
-    pub async fn each_established(
-        &self,
-        see: impl FnMut(&FlowKey<V4>, &Flow<V4>),
-    ) -> Result<(), Error> {
-        self.established.each(see).await
-    }
-
-    /// Shows every embryonic entry, slice by slice.
-    pub async fn each_embryonic(&self, mut see: impl FnMut(&FlowKey<V4>, &Flow<V4>)) {
-        let see = |key: &_, embryo: &Embryo<V4>| see(key, &embryo.flow);
-        self.embryonic.each(see).await;
     }
 
     /// Shows every entry of a mapping, two for each, slice by slice.
@@ -103,13 +99,13 @@ impl Flows {
     pub async fn census(&self) -> Result<Census, Error> {
         let mut census = Census::default();
         let mut ending = Halves::default();
-        self.each_established(|key, flow| {
+        let see = |key: &_, flow: &_| {
             census.see(key, flow);
             if ends(flow) {
                 ending.add(key, flow);
             }
-        })
-        .await?;
+        };
+        self.established.each(see).await;
         for part in ending.parts() {
             for flow in part.flows().filter(|flow| flow.closed()) {
                 census.closed(flow.backend());
@@ -123,8 +119,8 @@ impl Flows {
     /// How many embryonic flows there are.
     pub async fn embryonic(&self) -> Embryonic {
         let mut embryonic = Embryonic::default();
-        self.each_embryonic(|key, flow| embryonic.see(key, flow))
-            .await;
+        let see = |key: &_, flow: &_| embryonic.see(key, flow);
+        self.embryonic.each(see).await;
         embryonic
     }
 

@@ -14,6 +14,7 @@ use gwpool_common::net::{Network, V4};
 use gwpool_ebpf::family::{Family as _, Ipv4};
 use gwpool_ebpf::mapping::address_place;
 use gwpool_ebpf::pair;
+use std::io;
 
 /// bpf(2), BPF_NOEXIST: what is there stays.
 const NEW: u64 = 1;
@@ -50,9 +51,11 @@ impl Datapath {
                 self.enter(connection, connection.inside, now)?;
                 let (key, flow) = flow(connection, now);
                 let (back, answer) = pair::backend_side(&key, &flow);
-                let maps = &mut self.maps;
-                there("ESTABLISHED", maps.established.insert(back, answer, NEW))?;
-                there("ESTABLISHED", maps.established.insert(key, flow, NEW))?;
+                let tier = &self.flows.established;
+                if !(tier.insert(&back, &answer)? && tier.insert(&key, &flow)?) {
+                    let full = io::Error::from(io::ErrorKind::StorageFull);
+                    return Err(failed("ESTABLISHED", MapError::IoError(full)));
+                }
                 inherited.flows += 1;
             } else {
                 self.enter(connection, connection.outside, now)?;
@@ -116,10 +119,14 @@ fn there(map: &'static str, result: Result<(), MapError>) -> Result<(), Error> {
         {
             Ok(())
         }
-        result => result.map_err(|source| Error::Map {
-            map,
-            what: "cannot enter what the kernel has translated".to_owned(),
-            source,
-        }),
+        result => result.map_err(|source| failed(map, source)),
+    }
+}
+
+fn failed(map: &'static str, source: MapError) -> Error {
+    Error::Map {
+        map,
+        what: "cannot enter what the kernel has translated".to_owned(),
+        source,
     }
 }

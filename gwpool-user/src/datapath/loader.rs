@@ -91,8 +91,11 @@ impl Datapath {
         }
         let translates = u32::from(limits.translates());
         loader.override_global("TRANSLATES", &translates, true);
-        let sets = limits.entries("EMBRYONIC").unwrap_or(1);
-        loader.override_global("EMBRYONIC_SETS", &sets, true);
+        let sets = ["FLOW_TAGS", "EMBRYO_TAGS"].map(|map| limits.entries(map).unwrap_or(1));
+        loader.override_global("ESTABLISHED_SETS", &sets[0], true);
+        loader.override_global("EMBRYONIC_SETS", &sets[1], true);
+        let entries = limits.flows.saturating_mul(2);
+        loader.override_global("ESTABLISHED_ENTRIES", &entries, true);
         let namespace = namespace::cookie().map_err(Error::Namespace)?;
         loader.override_global("NETWORK_NAMESPACE", &namespace, true);
         let mut ebpf = loader

@@ -8,7 +8,7 @@ use aya::Ebpf;
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf};
 use gwpool_common::answers::Answers;
-use gwpool_common::flow::{EmbryoSet, Flow, FlowKey};
+use gwpool_common::flow::{FlowSet, Way};
 use gwpool_common::fragment::{First, Fragmented};
 use gwpool_common::limits::Settings;
 use gwpool_common::nat::{End, Mapping, Nat, Permission};
@@ -18,7 +18,7 @@ use gwpool_common::route::{
 };
 
 /// Every map of the object that outlives a daemon: these are pinned and adopted.
-pub const NAMES: [&str; 29] = [
+pub const NAMES: [&str; 32] = [
     "SETTINGS",
     "ADDRESSES",
     "NETWORKS",
@@ -38,7 +38,10 @@ pub const NAMES: [&str; 29] = [
     "REASONS",
     "ANSWERS",
     "ESTABLISHED",
+    "FLOW_TAGS",
+    "ENTRIES",
     "EMBRYONIC",
+    "EMBRYO_TAGS",
     "FRAGMENTS",
     "NAT",
     "MAPPINGS",
@@ -89,9 +92,15 @@ pub struct Maps {
     /// One entry.
     pub answers: PerCpuArray<MapData, Answers>,
     /// The tier that nothing evicts.
-    pub established: HashMap<MapData, FlowKey<V4>, Flow<V4>>,
+    pub established: Array<MapData, Way<V4>>,
+    /// Where in it they are.
+    pub flow_tags: Array<MapData, FlowSet>,
+    /// How many they are.
+    pub entries: Array<MapData, u64>,
     /// The tier that evicts.
-    pub embryonic: Array<MapData, EmbryoSet<V4>>,
+    pub embryonic: Array<MapData, Way<V4>>,
+    /// Where in it they are.
+    pub embryo_tags: Array<MapData, FlowSet>,
     /// What first fragments have said.
     pub fragments: HashMap<MapData, Fragmented<V4>, First>,
     /// One entry.
@@ -135,7 +144,10 @@ impl Maps {
             reasons: typed(ebpf, "REASONS")?,
             answers: typed(ebpf, "ANSWERS")?,
             established: typed(ebpf, "ESTABLISHED")?,
+            flow_tags: typed(ebpf, "FLOW_TAGS")?,
+            entries: typed(ebpf, "ENTRIES")?,
             embryonic: typed(ebpf, "EMBRYONIC")?,
+            embryo_tags: typed(ebpf, "EMBRYO_TAGS")?,
             fragments: typed(ebpf, "FRAGMENTS")?,
             nat: typed(ebpf, "NAT")?,
             mappings: typed(ebpf, "MAPPINGS")?,

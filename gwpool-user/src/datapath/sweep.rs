@@ -92,7 +92,7 @@ impl Sweep {
                 found.next_hops[usize::from(flow.next_hop)] = true;
                 retired.remove(&flow.backend_id());
             };
-            datapath.flows.each_embryonic(names).await;
+            datapath.flows.embryonic.each(names).await;
         }
         let next_hops = self.next_hops(datapath, &stale, &found)?;
         let idle = retired.intersection(&self.backends).copied().collect();
@@ -148,7 +148,7 @@ impl Sweep {
                 found.halves.add(key, flow);
             }
         };
-        datapath.flows.each_established(see).await?;
+        datapath.flows.established.each(see).await;
         Ok(found)
     }
 
@@ -283,11 +283,8 @@ async fn stale_next_hops(datapath: &Datapath, epoch: u32) -> Result<BTreeSet<u32
 }
 
 fn established(datapath: &Datapath, key: &FlowKey<V4>) -> Result<Option<Flow<V4>>, Error> {
-    match datapath.maps.established.get(key, 0) {
-        Ok(flow) => Ok(Some(flow)),
-        Err(MapError::KeyNotFound) => Ok(None),
-        Err(source) => Err(failed("ESTABLISHED", source)),
-    }
+    let found = datapath.flows.established.get(key)?;
+    Ok(found.map(|embryo| embryo.flow))
 }
 
 /// Removes a flow that has not moved; false if it has, or a new one has its key. Backend side first: without it
@@ -297,9 +294,12 @@ fn remove(datapath: &mut Datapath, key: &FlowKey<V4>, marks: Marks) -> Result<bo
         return Ok(false);
     };
     if marks.1.is_some() {
-        take_out(datapath, &mate(key.protocol, &client.rewrite))?;
+        datapath
+            .flows
+            .established
+            .remove(&mate(key.protocol, &client.rewrite))?;
     }
-    take_out(datapath, key)?;
+    datapath.flows.established.remove(key)?;
     Ok(true)
 }
 
@@ -322,20 +322,9 @@ async fn remove_strays(
             keys.push(*key);
         }
     };
-    datapath.flows.each_established(see).await?;
-    keys.iter().try_for_each(|key| take_out(datapath, key))
-}
-
-fn take_out(datapath: &mut Datapath, key: &FlowKey<V4>) -> Result<(), Error> {
-    match datapath.maps.established.remove(key) {
-        Ok(()) | Err(MapError::KeyNotFound) => Ok(()),
-        Err(MapError::SyscallError(error))
-            if error.io_error.kind() == std::io::ErrorKind::NotFound =>
-        {
-            Ok(())
-        }
-        Err(source) => Err(failed("ESTABLISHED", source)),
-    }
+    datapath.flows.established.each(see).await;
+    keys.iter()
+        .try_for_each(|key| datapath.flows.established.remove(key))
 }
 
 fn failed(map: &'static str, source: MapError) -> Error {

@@ -191,10 +191,10 @@ impl Walk {
         said: &mut HashSet<FlowKey<V4>>,
     ) -> Result<(), Ended> {
         let established = tier == Tier::Established;
-        let mut walk = flows.walk(tier);
-        while let Some(entries) = walk.next_slice()? {
+        for entries in flows.tier(tier).slices() {
             let rows: Vec<FlowRow> = entries
                 .iter()
+                .map(|(key, embryo)| (key, &embryo.flow))
                 .filter(|(_, flow)| is_client_side(flow))
                 .map(|(key, flow)| FlowRow::of_half(key, flow, established))
                 .filter(|row| self.asked.filter.suspects(&Row::Flow(*row)))
@@ -218,7 +218,8 @@ impl Walk {
                     over.push(row.key);
                 }
                 if self.asked.what == What::Delete {
-                    flows.remove(tier, &over)?;
+                    let tier = flows.tier(tier);
+                    over.iter().try_for_each(|key| tier.remove(key))?;
                 }
                 self.flush().await?;
             }
@@ -238,8 +239,8 @@ impl Walk {
         row: &FlowRow,
     ) -> Result<Option<(FlowRow, bool)>, Error> {
         let now = self.now();
-        let other = flows.get(tier, &row.back)?;
-        let other = other.map(|other| FlowRow::of_half(&row.back, &other, row.established));
+        let other = flows.tier(tier).get(&row.back)?;
+        let other = other.map(|other| FlowRow::of_half(&row.back, &other.flow, row.established));
         let other = other.filter(|other| other.key == row.key);
         let joined = other.map_or(*row, |other| row.joined(&other, now));
         let waited_for = joined.established
@@ -318,9 +319,9 @@ impl Walk {
         let mut look = Look::default();
         if !filter.excludes_flows() {
             let see = |key: &_, flow: &_| look.see_flow(filter, key, flow, false, now);
-            flows.each_embryonic(see).await;
+            flows.embryonic.each(see).await;
             let see = |key: &_, flow: &_| look.see_flow(filter, key, flow, true, now);
-            flows.each_established(see).await?;
+            flows.established.each(see).await;
         }
         if !filter.excludes_mappings() {
             let see = |end: &_, mapping: &_| look.see_mapping(filter, end, mapping);

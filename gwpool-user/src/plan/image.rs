@@ -196,8 +196,10 @@ impl Limits {
     pub fn entries(&self, map: &str) -> Option<u32> {
         match map {
             // Two entries a flow.
-            "ESTABLISHED" => Some(self.flows.saturating_mul(2)),
-            "EMBRYONIC" => Some(tier::sets(self.embryonic.saturating_mul(2))),
+            "FLOW_TAGS" => Some(tier::keeping(self.flows.saturating_mul(2))),
+            "EMBRYO_TAGS" => Some(tier::evicting(self.embryonic.saturating_mul(2))),
+            "ESTABLISHED" => self.entries("FLOW_TAGS").map(tier::ways),
+            "EMBRYONIC" => self.entries("EMBRYO_TAGS").map(tier::ways),
             "ROUTES" | "ROUTE_NAMES" => Some(self.routes),
             // Id 0 is never used.
             "TURNS" => Some(self.routes.saturating_add(1)),

@@ -239,7 +239,7 @@ impl Gateway {
             self.run(laps, Hook::Xdp, PROOF, Course::onward(first), some)?;
             first += some;
         }
-        let entries = self.datapath.maps.established.keys().count();
+        let entries = self.datapath.flows.established.all().len();
         ensure!(
             entries == 2 * count as usize,
             "{entries} entries are established, not {}",
@@ -250,16 +250,12 @@ impl Gateway {
 
     /// Empties the embryonic tier.
     pub fn forget(&mut self) -> Result<()> {
-        let tier = &self.datapath.flows.embryonic;
-        for (key, _) in tier.all() {
-            tier.remove(&key)?;
-        }
-        Ok(())
+        Ok(self.datapath.flows.embryonic.clear()?)
     }
 
     /// Takes these clients' established flows away again.
     pub fn retire(&mut self, first: u32, count: u32) -> Result<()> {
-        let tier = &mut self.datapath.maps.established;
+        let tier = &self.datapath.flows.established;
         for number in first..first + count {
             let (host, port) = client(number);
             let key = FlowKey {
@@ -270,8 +266,8 @@ impl Gateway {
                 protocol: 6,
                 pad: [0; 3],
             };
-            let flow = tier.get(&key, 0).context("a flow that was not promoted")?;
-            tier.remove(&mate(key.protocol, &flow.rewrite))?;
+            let half = tier.get(&key)?.context("a flow that was not promoted")?;
+            tier.remove(&mate(key.protocol, &half.flow.rewrite))?;
             tier.remove(&key)?;
         }
         Ok(())

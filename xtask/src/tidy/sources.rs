@@ -21,7 +21,8 @@ const UNSAFE_PLACES: &[&str] = &[
     "gwpool-ebpf/src/packet.rs",
     "gwpool-common/src/pod.rs",
     "gwpool-user/src/datapath/batch.rs",
-    "gwpool-user/src/datapath/embryonic.rs",
+    "gwpool-user/src/datapath/mapped.rs",
+    "gwpool-user/src/datapath/sets.rs",
     "gwpool-user/src/host/namespace.rs",
 ];
 

@@ -9,10 +9,10 @@ use crate::net::world;
 use anyhow::{Context, Result, ensure};
 use aya::Pod;
 use aya::maps::{Array, HashMap, Map, MapData, MapError};
-use gwpool_common::flow::{EmbryoSet, Flow, FlowKey, WAYS, Way};
 use gwpool_common::nat::{End, Mapping};
 use gwpool_common::net::V4;
 use gwpool_user::datapath::pins::Pins;
+use gwpool_user::datapath::sets::Sets;
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
 };
@@ -107,8 +107,14 @@ impl Ground {
             return forget_connections(self.gw());
         }
         let pins = Pins::new(&self.gateway.pin_dir());
-        empty::<FlowKey<V4>, Flow<V4>>(&pins, "ESTABLISHED", Map::HashMap)?;
-        empty_sets(&pins, "EMBRYONIC")?;
+        let (settings, entries) = (array(&pins, "SETTINGS")?, array(&pins, "ENTRIES")?);
+        let tier = |tags: &'static str, ways: &'static str, entries| -> Result<()> {
+            let (sets, entered) = (array(&pins, tags)?, array(&pins, ways)?);
+            Sets::of((tags, &sets), (ways, &entered), entries, &settings)?.clear()?;
+            Ok(())
+        };
+        tier("FLOW_TAGS", "ESTABLISHED", Some(&entries))?;
+        tier("EMBRYO_TAGS", "EMBRYONIC", None)?;
         empty::<End<V4>, Mapping<V4>>(&pins, "MAPPINGS", Map::HashMap)
     }
 
@@ -217,16 +223,10 @@ fn empty<K: Pod, V: Pod>(pins: &Pins, name: &str, kind: fn(MapData) -> Map) -> R
     Ok(())
 }
 
-/// The same where the map is an array of sets.
-fn empty_sets(pins: &Pins, name: &str) -> Result<()> {
+/// An array as it is pinned.
+fn array<V: Pod>(pins: &Pins, name: &str) -> Result<Array<MapData, V>> {
     let data = MapData::from_pin(pins.map(name)).with_context(|| format!("opening {name}"))?;
-    let mut sets: Array<_, EmbryoSet<V4>> = Array::try_from(Map::Array(data))?;
-    let nothing = EmbryoSet {
-        tags: [0; WAYS],
-        state: 0,
-        ways: [Way::default(); WAYS],
-    };
-    (0..sets.len()).try_for_each(|set| Ok(sets.set(set, nothing, 0)?))
+    Ok(Array::try_from(Map::Array(data))?)
 }
 
 /// Every connection that the kernel of this host tracks is forgotten: `conntrack -F`, as ctnetlink has it.
