@@ -1,16 +1,18 @@
-//! The tiers in the kernel. Embryonic: whoever came last is there, however many came before, and no key is two flows', on
-//! however many CPUs they come. Established: as many as there may be, each of them to be found, and not one more.
+//! The tiers in the kernel. Embryonic: whoever came last is there, however many came before, no key is two flows', on
+//! however many CPUs they come, and a flow that has lost one half goes on. Established: as many as there may be, each of
+//! them to be found, and not one more.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
 use gwpool_common::limits;
 use gwpool_common::net::V4;
 use gwpool_ebpf::pair::mate;
-use gwpool_harness::bed::{self, GATEWAY_NETWORK};
+use gwpool_harness::bed::{self, BOX_NETWORK, GATEWAY_NETWORK};
 use gwpool_harness::crowd::{Crowd, ROUTES};
 use gwpool_harness::frames::Frame;
 use gwpool_harness::kernel::{InKernel, in_kernel};
-use gwpool_harness::subject::Subject;
+use gwpool_harness::subject::{Action, Hook, Subject};
+use gwpool_user::plan::Limits;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use std::collections::BTreeMap;
@@ -141,6 +143,80 @@ fn as_many_are_established_as_there_may_be() -> Result<()> {
         crowd.pass()?;
         ensure!(crowd.entries()? == (0, 0), "something is left");
         ensure!(crowd.placed()? == (0, 0), "what is gone is counted");
+    }
+    Ok(())
+}
+
+/// Sockets of an inside host that speak with one outside: fewer than the tier has room for, and yet some sets are too small.
+const SOCKETS: u16 = 3_750;
+const PORTS: std::ops::Range<u16> = 2_000..2_000 + SOCKETS;
+const OUTSIDE: &str = "10.9.0.100:53";
+
+fn translating() -> Result<InKernel> {
+    bed::build()?;
+    let mut plan = bed::plan("nat", None)?;
+    let sockets = u32::from(SOCKETS);
+    plan.limits = Limits {
+        mappings: sockets,
+        permissions: 2 * sockets,
+        ..plan.limits
+    };
+    ensure!(plan.limits.embryonic > sockets, "there is room for all");
+    let mut gateway = InKernel::new(&plan.limits)?;
+    gateway.fill(&plan, &bed::host((32_768, 60_999)))?;
+    Ok(gateway)
+}
+
+/// Where a packet of the socket with this port goes, or one to what it is seen as, which is the same port; and the port.
+fn carried(gateway: &mut InKernel, out: bool, port: u16) -> Result<(Action, u16)> {
+    let (interface, text, place) = if out {
+        let text = format!("udp 192.168.1.2:{port} > {OUTSIDE} len=9");
+        (BOX_NETWORK, text, 34)
+    } else {
+        let text = format!("udp {OUTSIDE} > 10.9.0.1:{port} len=9");
+        (GATEWAY_NETWORK, text, 36)
+    };
+    let frame = Frame::parse(&text)?.bytes();
+    let (action, bytes) = gateway.run(Hook::Tc, interface, &frame)?;
+    Ok((action, u16::from_be_bytes([bytes[place], bytes[place + 1]])))
+}
+
+/// Ports of the sockets whose flow has lost the half that its packets look for, `out` or back, and no other.
+fn bereft(gateway: &InKernel, out: bool) -> Result<Vec<u16>> {
+    let tier = gateway.state()?.embryonic;
+    let alone = |(key, embryo): (&FlowKey<V4>, &Embryo<V4>)| {
+        let is_back = embryo.flow.flags & Flow::<V4>::BACKEND_SIDE != 0;
+        let port = if is_back {
+            key.destination_port
+        } else {
+            key.source_port
+        };
+        let other = mate(key.protocol, &embryo.flow.rewrite);
+        (is_back == out && !tier.contains_key(&other)).then_some(u16::from_be_bytes(port))
+    };
+    Ok(tier.iter().filter_map(alone).collect())
+}
+
+#[test]
+fn a_translated_flow_of_which_a_half_gave_way_goes_on() -> Result<()> {
+    let mut gateway = translating()?;
+    for port in PORTS {
+        let there = carried(&mut gateway, true, port)?;
+        ensure!(there == (Action::Send, port), "socket {port}: {there:?}");
+    }
+    for (out, what) in [(true, "to outside"), (false, "to inside")] {
+        let lost = bereft(&gateway, out)?;
+        ensure!(!lost.is_empty(), "every flow has both halves");
+        for port in &lost {
+            let gone_on = carried(&mut gateway, out, *port)?;
+            if gone_on != (Action::Send, *port) {
+                let reasons = gateway.state()?.reasons;
+                bail!(
+                    "of {} flows, {port} {what}: {gone_on:?}, {reasons:?}",
+                    lost.len()
+                );
+            }
+        }
     }
     Ok(())
 }

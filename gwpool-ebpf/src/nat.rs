@@ -287,7 +287,8 @@ fn begin<F: Family, W: World<F>>(
         ..Flow::default()
     };
     let back = pair::mate(key.protocol, &flow.rewrite);
-    if !ports::vacant::<F, W>(world, &back) || !own && world.socket(&back) == Socket::Connected {
+    let taken = !ports::vacant::<F, W>(world, &back) && !snat::stands::<F, W>(world, &back, key);
+    if taken || !own && world.socket(&back) == Socket::Connected {
         // Without ports one inside host at a time speaks this protocol with that address.
         return Err(Reason::NatExhausted);
     }

@@ -5,7 +5,7 @@
 
 use crate::family::Family;
 use crate::opening::Opening;
-use crate::pair;
+use crate::pair::{self, mate};
 use crate::ports::Search;
 use crate::schedule::Chosen;
 use crate::world::{Refused, World};
@@ -56,7 +56,8 @@ pub fn begin<F: Family, W: World<F>>(
     store::<F, W>(world, &opening.key, &flow, opening.failed)
 }
 
-/// Both halves into the embryonic tier, backend side first; what this CPU has inserted it takes back if it must.
+/// Both halves into the embryonic tier, backend side first; what this CPU has inserted it takes back if it must. A half
+/// that stands there is as good as one that is put in.
 #[inline(always)]
 pub fn store<F: Family, W: World<F>>(
     world: &mut W,
@@ -70,17 +71,37 @@ pub fn store<F: Family, W: World<F>>(
         since: flow.seen,
         ..Embryo::default()
     };
-    world.conceive(&backend_key, &backend).map_err(refusal)?;
+    match world.conceive(&backend_key, &backend) {
+        Err(Refused::Taken) if stands::<F, W>(world, &backend_key, key) => {}
+        stored => stored.map_err(refusal)?,
+    }
     let client = Embryo {
         flow: *flow,
         since: flow.seen,
         failed,
         ..Embryo::default()
     };
-    world.conceive(key, &client).map_err(|refused| {
-        world.forget(&backend_key);
-        refusal(refused)
-    })
+    match world.conceive(key, &client) {
+        Err(Refused::Taken) if stands::<F, W>(world, key, &backend_key) => Ok(()),
+        stored => stored.map_err(|refused| {
+            world.forget(&backend_key);
+            refusal(refused)
+        }),
+    }
+}
+
+/// The half with this key is in the embryonic tier already, and names the one with the other: the tier gives up halves, each
+/// for itself, so that one may be gone; or another CPU is storing the same flow.
+#[inline(always)]
+pub fn stands<F: Family, W: World<F>>(
+    world: &mut W,
+    key: &FlowKey<F::Address>,
+    other: &FlowKey<F::Address>,
+) -> bool {
+    let Some(at) = world.embryonic(key) else {
+        return false;
+    };
+    mate(key.protocol, &world.embryo(at).flow.rewrite) == *other
 }
 
 /// Why there is no entry: taken, though it was free a moment ago, or kept busy: another CPU was quicker.

@@ -34,7 +34,7 @@ const fn mutant(
 }
 
 /// All that are tried; the first changes nothing, and nobody may object to it.
-pub const ALL: [Mutant; 39] = [
+pub const ALL: [Mutant; 41] = [
     mutant(
         "nothing",
         "lib.rs",
@@ -62,7 +62,7 @@ pub const ALL: [Mutant; 39] = [
     mutant(
         "undo of a new flow left out",
         "snat.rs",
-        "world.forget(&backend_key);\n        refusal",
+        "world.forget(&backend_key);\n            refusal",
         "refusal",
     ),
     mutant(
@@ -239,6 +239,18 @@ pub const ALL: [Mutant; 39] = [
         "proof.rs",
         "PICKED_UP != 0",
         "PICKED_UP > 128",
+    ),
+    mutant(
+        "a half alone is in its own way",
+        "nat.rs",
+        " && !snat::stands::<F, W>(world, &back, key)",
+        "",
+    ),
+    mutant(
+        "a half alone is another's",
+        "snat.rs",
+        "if stands::<F, W>(world, key, &backend_key)",
+        "if false",
     ),
     mutant(
         "a stranger is translated",

@@ -2,9 +2,9 @@
 //!
 //! The kernel's tables cannot be stopped between two helper calls, the model's can.
 
-use crate::bed::GATEWAY_NETWORK;
+use crate::bed::{BOX_NETWORK, GATEWAY_NETWORK};
 use crate::frames::Frame;
-use crate::model::Model;
+use crate::model::{Model, Rival};
 use crate::subject::{Action, Hook, OnHost, Subject, on_host};
 use anyhow::{Context, Result, ensure};
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
@@ -16,7 +16,7 @@ use gwpool_ebpf::pair;
 pub type Race = (&'static str, fn() -> Result<()>);
 
 /// All of them.
-pub const ALL: [Race; 4] = [
+pub const ALL: [Race; 5] = [
     (
         "a_new_flow_overtaken_by_a_rival_leaves_nothing_behind",
         overtaken,
@@ -26,6 +26,10 @@ pub const ALL: [Race; 4] = [
     (
         "a_table_that_fills_up_between_both_halves_is_left_as_it_was",
         filled_up,
+    ),
+    (
+        "a_translated_flow_that_has_lost_a_half_goes_on_with_the_other",
+        bereft,
     ),
 ];
 
@@ -49,7 +53,7 @@ fn shake_hands(subject: &mut OnHost) -> Result<()> {
         "the SYN goes on"
     );
     ensure!(
-        send(subject, crate::bed::BOX_NETWORK, ANSWER)? == Action::Send,
+        send(subject, BOX_NETWORK, ANSWER)? == Action::Send,
         "so does its answer"
     );
     Ok(())
@@ -191,6 +195,41 @@ fn filled_up() -> Result<()> {
         state.embryonic
     );
     Ok(())
+}
+
+/// The tier gives up one half of a flow, for another flow: the packet that looks for it makes the flow whole again, and is
+/// neither refused a port that nobody else has, nor taken for a stranger's.
+fn bereft() -> Result<()> {
+    const ASKS: &str = "udp 192.168.1.2:5000 > 10.9.0.100:53 len=9";
+    const ANSWERS: &str = "udp 10.9.0.100:53 > 10.9.0.1:5000 len=9";
+    const ANOTHER: &str = "udp 192.168.1.2:5001 > 10.9.0.100:53 len=9";
+    let client_goes: Rival = |model, _| keep(model, true);
+    let backend_goes: Rival = |model, _| keep(model, false);
+    let ways = [
+        (client_goes, BOX_NETWORK, ASKS),
+        (backend_goes, GATEWAY_NETWORK, ANSWERS),
+    ];
+    for (goes, interface, text) in ways {
+        let mut subject = on_host("nat", (32768, 60999), Some(1))?;
+        send(&mut subject, BOX_NETWORK, ASKS)?;
+        subject.rival(0, goes);
+        send(&mut subject, BOX_NETWORK, ANOTHER)?;
+        let left = subject.state()?.embryonic.len();
+        ensure!(left == 3, "one of four halves gives way, {left} are left");
+        let action = send(&mut subject, interface, text)?;
+        let state = subject.state()?;
+        ensure!(action == Action::Send, "{text}: {:?}", state.reasons);
+        ensure!(state.embryonic.len() == 4, "whole again: {state:?}");
+    }
+    Ok(())
+}
+
+/// Only these halves stay.
+fn keep(model: &mut Model, backend_side: bool) {
+    let is_kept = |_: &FlowKey<V4>, embryo: &mut Embryo<V4>| {
+        (embryo.flow.flags & Flow::<V4>::BACKEND_SIDE != 0) == backend_side
+    };
+    model.embryonic.retain(is_kept);
 }
 
 /// A flow seen just now.
