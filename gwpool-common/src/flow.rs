@@ -110,7 +110,7 @@ pub const WAYS: usize = 14;
 #[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FlowSet {
-    /// Of each way its key's tag, which is odd; 0: it is free; [`FlowSet::CLAIMED`].
+    /// Of each way its key's tag, see `gwpool_ebpf::tier`; 0: it is free; [`FlowSet::CLAIMED`].
     pub tags: [u32; WAYS],
     /// [`FlowSet::LOCKED`], and above it, of the embryonic tier, the way that gives way next.
     pub state: u32,

@@ -7,7 +7,7 @@
 use gwpool_common::flow::{FlowKey, FlowSet, WAYS};
 use gwpool_common::net::V4;
 
-/// The set of a key with these words, and its tag there, which is not 0. `seed` is random, so that nobody outside can fill a set.
+/// The set of a key with these words, and its tag there, see [`LIVE`]. `seed` is random, so that nobody outside can fill a set.
 #[inline(always)]
 pub fn place([one, other]: [u64; 2], seed: u32, sets: u32) -> (u32, u32) {
     let mut hash = (one ^ (seed as u64) << 32 ^ seed as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -16,8 +16,41 @@ pub fn place([one, other]: [u64; 2], seed: u32, sets: u32) -> (u32, u32) {
     hash ^= hash >> 32;
     // The low half drawn out over the sets: no division, and any number of them.
     let set = ((hash & 0xffff_ffff).wrapping_mul(sets as u64) >> 32) as u32;
-    (set, (hash >> 32) as u32 | 1)
+    (set, (hash >> 32) as u32 | LIVE)
 }
+
+/// The bits of every tag: it is neither 0 nor [`FlowSet::CLAIMED`], nor 1, which would deceive [`equal`] beside a 0.
+pub const LIVE: u32 = 5;
+
+/// Of two tags in a word those that are also in the other: of the first bit 31, of the second bit 63.
+#[inline(always)]
+pub const fn equal(two: u64, others: u64) -> u64 {
+    let differ = two ^ others;
+    differ.wrapping_sub(0x1_0000_0001) & !differ & 0x8000_0000_8000_0000
+}
+
+/// The same of all of a set's words, of each shifted right by its number, together: one way that is equal, from 1; 0: none is.
+#[inline(always)]
+pub fn number(equal: u64) -> u64 {
+    let lowest = equal & equal.wrapping_neg();
+    NUMBERS[(lowest.wrapping_mul(DE_BRUIJN) >> 58) as usize] as u64
+}
+
+/// Shifted left by 0 to 63, its first six bits are another number each time: where the only bit of a word is, without an
+/// instruction that counts zeros, which BPF has not.
+const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
+
+/// By that number the way.
+static NUMBERS: [u8; 64] = {
+    let mut numbers = [0; 64];
+    let mut way = 0;
+    while way < WAYS {
+        let bit = 31 + 32 * (way % 2) - way / 2;
+        numbers[((1u64 << bit).wrapping_mul(DE_BRUIJN) >> 58) as usize] = way as u8 + 1;
+        way += 1;
+    }
+    numbers
+};
 
 /// The key as it is compared.
 #[inline(always)]

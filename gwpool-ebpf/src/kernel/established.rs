@@ -106,7 +106,8 @@ extern "C" fn gwpool_flow_far(one: u64, other: u64, seed: u32) -> u64 {
     let mut home = home::<Tier>([one, other], seed);
     let mut left = Tier::set(home as u32).map_or(0, away);
     while left != 0 {
-        home = home >> 32 << 32 | next(home as u32) as u64;
+        // Opaque: what follows from the tag alone, LLVM would make once and keep on the stack.
+        home = opaque(home >> 32 << 32 | next(home as u32) as u64);
         let Some(set) = Tier::set(home as u32) else {
             return 0;
         };

@@ -5,7 +5,7 @@ use core::arch::asm;
 use core::ptr::NonNull;
 use gwpool_common::flow::{Embryo, FlowKey, FlowSet, WAYS, Way};
 use gwpool_common::net::V4;
-use gwpool_ebpf::tier::{far, place};
+use gwpool_ebpf::tier::{equal, far, number, place};
 use gwpool_ebpf::world::Refused;
 
 /// How often a lock is tried that another CPU holds.
@@ -119,24 +119,24 @@ pub fn away(set: *mut FlowSet) -> u32 {
     far(unsafe { (&raw const (*set).away).read_volatile() })
 }
 
-/// The last way with this tag, from 1; 0: there is none. Arithmetic: the verifier would walk what follows once for each way.
+/// A way with this tag, from 1; 0: there is none. Without branches: the verifier would walk what follows once for each way.
 #[inline(always)]
 pub fn look(set: *mut FlowSet, tag: u32) -> u64 {
-    let mut found = 0;
-    let mut index = 0;
-    while index < WAYS {
-        // SAFETY: inside a live element of the array.
-        let label = unsafe {
+    let twice = (tag as u64) << 32 | tag as u64;
+    let (mut all, mut word) = (0, 0);
+    while word < WAYS / 2 {
+        // SAFETY: inside a live element of the array; tags come and go, two of them are read at once.
+        let two = unsafe {
             (&raw const (*set).tags)
-                .cast::<u32>()
-                .add(index)
+                .cast::<u64>()
+                .add(word)
                 .read_volatile()
         };
-        let equal = ones_if_zero((label ^ tag) as u64);
-        index += 1;
-        found = (found & !equal) | (index as u64 & equal);
+        // Opaque, or LLVM would hold all words at once, on the stack.
+        all = opaque(all | equal(two, twice) >> word);
+        word += 1;
     }
-    found
+    number(all)
 }
 
 /// All ones, or zero; of numbers below 2^63. Opaque on both sides: LLVM makes a branch of what it knows to be one of two.
@@ -146,8 +146,7 @@ pub fn ones_if_zero(number: u64) -> u64 {
 }
 
 /// A number that LLVM knows nothing about: it would make branches of arithmetic. An instruction, because the verifier takes
-/// no line of which there is none ("Invalid line_info"). Not pure: moved about, it would have LLVM hold all tags at once, on
-/// the stack.
+/// no line of which there is none ("Invalid line_info").
 #[inline(always)]
 pub fn opaque(mut number: u64) -> u64 {
     // SAFETY: a register, moved to itself.
