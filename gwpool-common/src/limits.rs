@@ -35,6 +35,8 @@ pub const NAT_PROTOCOLS: u32 = 3;
 pub const PORT_WORDS: u32 = 65_536 / 64;
 /// Words that say which of those are full.
 pub const FULL_WORDS: u32 = PORT_WORDS / 64;
+/// Entries of `FLOW_PORTS`: ports that are listened on, then those that backends answer from.
+pub const FLOW_PORTS: u32 = 2 * PORT_WORDS;
 /// Entries of `PORTS`.
 pub const PORTS: u32 = NAT_ADDRESSES * NAT_PROTOCOLS * (PORT_WORDS + FULL_WORDS);
 /// Ports that are tried for one new mapping by the hint of `PORTS`, before all are looked at.
@@ -163,6 +165,8 @@ pub struct Settings {
     pub flags: u32,
     /// One bit of 64 for each address that this host has or had, by its hash: most packets past it are known by that.
     pub own: [u32; 2],
+    /// The same of each address that `ADDRESSES` has or had: this host's and the peers'.
+    pub known: [u32; 2],
 }
 
 impl Settings {
@@ -191,6 +195,7 @@ impl Settings {
         shortest_s: 0,
         flags: 0,
         own: [0; 2],
+        known: [0; 2],
     };
 
     /// The place in `own` of the address whose low 32 bits these are: word and bit.
@@ -202,7 +207,18 @@ impl Settings {
     /// The address may be this host's.
     #[inline(always)]
     pub const fn may_own(&self, address: u32) -> bool {
-        let own = (self.own[1] as u64) << 32 | self.own[0] as u64;
-        own >> Self::mark(address) & 1 != 0
+        Self::may_be(self.own, address)
+    }
+
+    /// The address may be in `ADDRESSES`.
+    #[inline(always)]
+    pub const fn may_know(&self, address: u32) -> bool {
+        Self::may_be(self.known, address)
+    }
+
+    #[inline(always)]
+    const fn may_be([low, high]: [u32; 2], address: u32) -> bool {
+        let marks = (high as u64) << 32 | low as u64;
+        marks >> Self::mark(address) & 1 != 0
     }
 }

@@ -39,7 +39,7 @@ pod! {
     Fragmented<V4> = 12;
     First = 8;
     Answers = 32;
-    Settings = 68;
+    Settings = 76;
     End<V4> = 8;
     Mapping<V4> = 8;
     Permission<V4> = 12;

@@ -3,6 +3,7 @@
 //! Ids are the daemon's, stable over reloads and restarts. Leaves are written before roots: counters and backends,
 //! then slots, then the route, then its listeners; so a packet in flight never meets a name that is not there.
 
+use crate::limits::PORT_WORDS;
 use crate::net::Port;
 
 /// Where a route listens: the key of `LISTENERS`.
@@ -29,6 +30,29 @@ pub struct Listening {
     pub port_offset: u16,
     /// Zero.
     pub pad: u16,
+}
+
+/// Which ports flows of routes may have: the array `FLOW_PORTS`, a bit for each port that a route listens on or has
+/// listened on, then one for each that a backend answers from or has. A bit is set before what opens such flows is
+/// written, and stays: flows outlive that. So a packet with neither bit is no flow's, and opens none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowPorts {
+    /// Destination ports of what clients send.
+    Listens,
+    /// Source ports of what backends send.
+    Answers,
+}
+
+impl FlowPorts {
+    /// The port's place: entry and bit.
+    #[inline(always)]
+    pub const fn place(self, port: u16) -> (u32, u64) {
+        let first = match self {
+            FlowPorts::Listens => 0,
+            FlowPorts::Answers => PORT_WORDS,
+        };
+        (first + port as u32 / 64, 1 << (port % 64))
+    }
 }
 
 /// A prefix that a route allows or denies: the data of a key of the trie `ACCESS`, of which the route's 32 bits count

@@ -1,12 +1,14 @@
-//! Second stage, only for packets that no established flow has taken: is it for us, is it genuine, which route?
+//! Second stage, only for packets that no established flow has taken: is it for us, is it genuine, which route? What can be
+//! no flow's by its ports alone ends here before any flow is looked for.
 //!
-//! In this order: what is not addressed to this host is none of ours whatever it carries;
+//! For the others in this order: what is not addressed to this host is none of ours whatever it carries;
 //! a forged source ends here before any table learns of it; then the peers' rule; then the route.
 
 use crate::family::Family;
 use crate::opening::Opening;
-use crate::parse::{TCP, opens};
+use crate::parse::{Parsed, TCP, opens};
 use crate::world::World;
+use gwpool_common::flow::FlowKey;
 use gwpool_common::limits::{self, Settings};
 use gwpool_common::nat::Nat;
 use gwpool_common::net::Address;
@@ -65,6 +67,28 @@ pub fn passes_by<F: Family, W: World<F>>(world: &W, destination: F::Address) -> 
         && !settings.may_own(F::low(destination))
 }
 
+/// What becomes of a packet that can be no flow's by its ports, nor open one: what the rest of the walk would say. Nearly
+/// always its addresses need not be looked up for that. Most of what hosts of the cluster say to this one is such.
+#[inline(always)]
+pub fn nobodys<F: Family, W: World<F>>(world: &W, parsed: &Parsed<F::Address>) -> Reason {
+    let key = &parsed.key;
+    let reason = match whence::<F, W>(world, key.source) {
+        Err(reason) => reason,
+        Ok(_) if refuses::<F, W>(world, world.interface(), key, parsed.flags) => Reason::Undeclared,
+        Ok(_) => return Reason::NotOurs,
+    };
+    let to = world.address(&key.destination).unwrap_or_default();
+    let asks = match reason {
+        Reason::Undeclared => Address::OWN | Address::LISTEN,
+        _ => Address::OWN,
+    };
+    if to.flags & asks == asks && F::unicast(key.source) {
+        reason
+    } else {
+        Reason::NotOurs
+    }
+}
+
 /// Knows a packet's two addresses, or says why it goes no further.
 ///
 /// # Errors
@@ -84,22 +108,11 @@ pub fn ends<F: Family, W: World<F>>(
     if past && world.nat().flags & Nat::<F::Address>::ON == 0 {
         return Err(Reason::NotOurs);
     }
-    let from = world.address(&source).unwrap_or_default();
     if past {
-        return past_this_host::<F, W>(world, source, destination, from.flags & Address::OWN != 0);
-    }
-    if from.flags & Address::OWN != 0 {
-        return Err(Reason::SpoofedSource);
-    }
-    let from_peer = from.flags & Address::PEER != 0;
-    if from_peer && from.interface != world.interface() {
-        return Err(Reason::SpoofedPeer);
-    }
-    if guarded::<F, W>(world, source, false) {
-        return Err(Reason::SpoofedSource);
+        return past_this_host::<F, W>(world, source, destination);
     }
     let mut ends = 0;
-    if from_peer {
+    if whence::<F, W>(world, source)? {
         ends |= Ends::FROM_PEER;
     }
     if to.flags & Address::LISTEN != 0 {
@@ -108,13 +121,35 @@ pub fn ends<F: Family, W: World<F>>(
     Ok(Ends(ends))
 }
 
+/// Whether a packet to this host comes from a peer.
+///
+/// # Errors
+/// [`Reason::SpoofedSource`], [`Reason::SpoofedPeer`].
+#[inline(always)]
+fn whence<F: Family, W: World<F>>(world: &W, source: F::Address) -> Result<bool, Reason> {
+    let mut from_peer = false;
+    if world.settings().may_know(F::low(source)) {
+        let from = world.address(&source).unwrap_or_default();
+        if from.flags & Address::OWN != 0 {
+            return Err(Reason::SpoofedSource);
+        }
+        from_peer = from.flags & Address::PEER != 0;
+        if from_peer && from.interface != world.interface() {
+            return Err(Reason::SpoofedPeer);
+        }
+    }
+    if guarded::<F, W>(world, source, false) {
+        return Err(Reason::SpoofedSource);
+    }
+    Ok(from_peer)
+}
+
 /// The same where the destination is not this host's, and this host translates.
 #[inline(always)]
 fn past_this_host<F: Family, W: World<F>>(
     world: &W,
     source: F::Address,
     destination: F::Address,
-    from_own: bool,
 ) -> Result<Ends, Reason> {
     let (inside, outside) = (world.nat().inside, world.nat().outside);
     let by = world.interface();
@@ -127,7 +162,8 @@ fn past_this_host<F: Family, W: World<F>>(
     if by != inside || !F::unicast(destination) {
         return Err(Reason::NotOurs);
     }
-    if from_own {
+    let from = world.address(&source).unwrap_or_default();
+    if from.flags & Address::OWN != 0 {
         return Err(Reason::SpoofedSource);
     }
     if behind::<F, W>(world, source, inside) {
@@ -185,7 +221,7 @@ fn any<F: Family, W: World<F>>(world: &W, address: F::Address, kind: impl Fn(u32
 pub fn route<F: Family, W: World<F>>(
     world: &W,
     opening: &Opening<F::Address>,
-) -> Result<(Listening, Route), Reason> {
+) -> Result<Listening, Reason> {
     let Some(listening) = listener::<F, W>(world, opening) else {
         return Err(undeclared::<F, W>(world, opening));
     };
@@ -199,25 +235,36 @@ pub fn route<F: Family, W: World<F>>(
     if route.flags & Route::ENABLED == 0 {
         return Err(Reason::RouteOff);
     }
-    Ok((listening, route))
+    Ok(listening)
 }
 
 /// What becomes of a packet that no route declares: the local stack's, unless it would open a port that nobody shall
 /// reach by this interface.
 #[inline(always)]
 fn undeclared<F: Family, W: World<F>>(world: &W, opening: &Opening<F::Address>) -> Reason {
-    let settings = world.settings();
-    let port = u16::from_be_bytes(opening.key.destination_port);
-    let refused = opening.ends.0 & Ends::LISTENS != 0
-        && settings.undeclared_interface != 0
-        && settings.undeclared_interface == opening.interface
-        && port.wrapping_sub(settings.undeclared_first) < settings.undeclared_count
-        && (opening.key.protocol != TCP || opens(opening.flags));
-    if refused {
+    if opening.ends.0 & Ends::LISTENS != 0
+        && refuses::<F, W>(world, opening.interface, &opening.key, opening.flags)
+    {
         Reason::Undeclared
     } else {
         Reason::NotOurs
     }
+}
+
+/// The packet would open a port that nobody shall reach by this interface, where `*` listens.
+#[inline(always)]
+fn refuses<F: Family, W: World<F>>(
+    world: &W,
+    interface: u32,
+    key: &FlowKey<F::Address>,
+    flags: u8,
+) -> bool {
+    let settings = world.settings();
+    let port = u16::from_be_bytes(key.destination_port);
+    settings.undeclared_interface != 0
+        && settings.undeclared_interface == interface
+        && port.wrapping_sub(settings.undeclared_first) < settings.undeclared_count
+        && (key.protocol != TCP || opens(flags))
 }
 
 /// The most particular listener: the very address before `*`, as bind(2) has it.

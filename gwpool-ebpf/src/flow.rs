@@ -21,7 +21,10 @@ use crate::proof;
 use crate::redispatch;
 use crate::world::{Side, World};
 use gwpool_common::flow::{Embryo, Flow, FlowKey};
+use gwpool_common::nat::Nat;
+use gwpool_common::net::Port;
 use gwpool_common::reason::Reason;
+use gwpool_common::route::{FlowPorts, Listening};
 
 /// A flow, and where it is kept.
 ///
@@ -191,8 +194,21 @@ impl<F: Family, W: World<F>> Found<F, W> {
             tos: parsed.tos,
             ends,
             pad: [0; 4],
+            listening: Listening::default(),
         }
     }
+}
+
+/// Some flow may have this key: asked before the tiers are. A host that translates gives any port to its flows.
+#[inline(always)]
+pub fn possible<F: Family, W: World<F>>(world: &W, key: &FlowKey<F::Address>) -> bool {
+    let marked = |which: FlowPorts, port: Port| {
+        let (index, bit) = which.place(u16::from_be_bytes(port));
+        world.flow_ports(index) & bit != 0
+    };
+    world.nat().flags & Nat::<F::Address>::ON != 0
+        || marked(FlowPorts::Listens, key.destination_port)
+        || marked(FlowPorts::Answers, key.source_port)
 }
 
 /// Finds the packet's established flow; false: there is none.

@@ -1,14 +1,14 @@
 //! The pipeline: what becomes of a packet, decided without a kernel in sight.
 //!
 //! ```text
-//!   parse -> flow (established) -> classify -> flow (embryonic) -> opening -> next_hop -> rewrite
-//!              |                                  |                                    ^
-//!              +---- hit --------------------------+------------------------------------+
+//!   parse -> classify -> flow (established) -> classify -> flow (embryonic) -> opening -> next_hop -> rewrite
+//!               |          |                                  |                                   ^
+//!    nobody's <-+          +---- hit -------------------------+-----------------------------------+
 //! ```
-//! A flow is a stored decision: a hit never consults routes. A flow is a connection of a route, or one that is translated
-//! for an inside host ([`nat`]). The walk is generic over the packet ([`packet::Packet`]),
-//! the world ([`world::World`]) and the address family ([`family::Family`]); the same source runs as XDP, as TC and on
-//! the host. Nothing here can panic, loop without a bound, or log.
+//! What can be no flow's, nor open one, ends before any is looked for. A flow is a stored decision: a hit never consults
+//! routes. A flow is a connection of a route, or one that is translated for an inside host ([`nat`]). The walk is generic
+//! over the packet ([`packet::Packet`]), the world ([`world::World`]) and the address family ([`family::Family`]); the same
+//! source runs as XDP, as TC and on the host. Nothing here can panic, loop without a bound, or log.
 #![cfg_attr(target_arch = "bpf", no_std)]
 
 pub mod admission;
@@ -45,6 +45,7 @@ use flow::Found;
 use gwpool_common::nat::Nat;
 use gwpool_common::net::{NextHop, V4};
 use gwpool_common::reason::Reason;
+use gwpool_common::route::Listening;
 use packet::Packet;
 use parse::Parsed;
 use world::{Side, Way, World};
@@ -131,6 +132,9 @@ fn forward<F: Family, P: Packet, W: World<F>>(
     } else {
         parse::parse::<F, P>(packet, &network, any)?
     };
+    if parsed.part == Part::Whole && !flow::possible::<F, W>(world, &parsed.key) {
+        return Err(classify::nobodys::<F, W>(world, &parsed));
+    }
     let mut found = Found::none();
     if !flow::established::<F, W>(world, &parsed, &mut found)
         && !first::<F, P, W>(packet, world, &parsed, &mut found)
@@ -225,7 +229,14 @@ fn first<F: Family, P: Packet, W: World<F>>(
     } else if parsed.key.protocol != parse::TCP && parsed.key.protocol != parse::UDP {
         return Err(Reason::OtherProtocol);
     }
-    let opening = found.opening(parsed, world.interface(), ends);
+    let mut opening = found.opening(parsed, world.interface(), ends);
+    if !ends.is_outward() {
+        opening.listening = match classify::route::<F, W>(world, &opening) {
+            // Nobody's, or an inside host's.
+            Err(Reason::NotOurs) if translates::<F, W>(world) => Listening::default(),
+            listening => listening?,
+        };
+    }
     world.open(&opening)?;
     Ok(false)
 }
@@ -270,6 +281,9 @@ fn reply<F: Family, P: Packet, W: World<F>>(
     } else {
         parse::parse::<F, P>(packet, network, guards)?
     };
+    if !flow::possible::<F, W>(world, &parsed.key) {
+        return Err(Reason::NotOurs);
+    }
     let mut found = Found::none();
     let known = flow::established::<F, W>(world, &parsed, &mut found)
         || flow::embryonic::<F, W, P>(packet, world, &parsed, &mut found)?;

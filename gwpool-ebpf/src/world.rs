@@ -137,6 +137,8 @@ pub trait World<F: Family>: Translation<F> {
     /// Gives the frame to the daemon; false: no room.
     fn hold<P: Packet>(&mut self, packet: &mut P) -> bool;
 
+    /// An entry of `FLOW_PORTS`.
+    fn flow_ports(&self, index: u32) -> u64;
     /// What the host knows about an address.
     fn address(&self, address: &F::Address) -> Option<Address>;
     /// Guarded prefix number `index`.

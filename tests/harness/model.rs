@@ -184,6 +184,10 @@ impl World<Ipv4> for Model {
         copied
     }
 
+    fn flow_ports(&self, index: u32) -> u64 {
+        self.image.flow_ports.get(&index).copied().unwrap_or(0)
+    }
+
     fn address(&self, address: &V4) -> Option<Address> {
         self.image.addresses.get(address).copied()
     }

@@ -18,7 +18,7 @@ use gwpool_ebpf::mapping::{self, Kept};
 use gwpool_ebpf::opening::{self, Opening};
 use gwpool_ebpf::world::Task;
 
-const _: () = assert!(size_of::<Opening<V4>>() == size_of::<[u64; 4]>());
+const _: () = assert!(size_of::<Opening<V4>>() == size_of::<[u64; 5]>());
 
 /// The walk after an opening has ended: nothing is opened for the next packet. So a hit need not say it.
 #[inline(always)]

@@ -59,7 +59,7 @@ pub struct Desk {
     /// [`Desk::NOT_YET`], [`Desk::STORED`], or [`Desk::REFUSED`] and the reason's number.
     pub opened: u64,
     /// The flow that is being opened.
-    pub opening: [u64; 4],
+    pub opening: [u64; 5],
     /// What `bpf_loop` does in turns.
     pub task: [u64; 12],
     /// The question to the kernel's routing.
@@ -92,6 +92,9 @@ pub static DESK: PerCpuArray<Desk, { limits::ONE as usize }> = PerCpuArray::new(
 /// What the daemon has set.
 #[btf_map]
 pub static SETTINGS: Array<Settings, { limits::ONE as usize }> = Array::new();
+/// Which ports flows of routes may have.
+#[btf_map]
+pub static FLOW_PORTS: Array<u64, { limits::FLOW_PORTS as usize }> = Array::new();
 /// Own and peer addresses.
 #[btf_map]
 pub static ADDRESSES: HashMap<V4, Address, { limits::ADDRESSES as usize }> = HashMap::new();

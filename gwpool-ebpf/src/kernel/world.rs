@@ -219,6 +219,12 @@ impl World<Ipv4> for Kernel {
     }
 
     #[inline(always)]
+    fn flow_ports(&self, index: u32) -> u64 {
+        // Beyond the array any port may be a flow's.
+        FLOW_PORTS.get(index).copied().unwrap_or(u64::MAX)
+    }
+
+    #[inline(always)]
     fn address(&self, address: &V4) -> Option<Address> {
         // SAFETY: as in `flow`; the daemon replaces whole elements.
         unsafe { ADDRESSES.get(address) }.copied()
@@ -290,8 +296,7 @@ impl World<Ipv4> for Kernel {
             .unwrap_or_default()
     }
 
-    /// A client that is not in the table, or no longer, counts as one who holds nothing: the census enters those who
-    /// hold much.
+    /// A client that is not in the table, or no longer, holds nothing: the census enters those who hold much.
     #[inline(always)]
     fn source(&self, address: &V4) -> Source {
         // SAFETY: as in `embryo`.

@@ -23,6 +23,7 @@ impl Datapath {
         let used = ends.max().unwrap_or(0) as usize;
         let slots = tables.slots.first(used)?.into_iter().take(used);
         let networks = tables.networks.all()?.into_iter();
+        let flow_ports = tables.flow_ports.all()?.into_iter();
         let access = tables.access.all()?.into_iter();
         let settings = tables.settings.all()?;
         let nat = tables.nat.all()?;
@@ -37,6 +38,7 @@ impl Datapath {
                 .take_while(|network| network.interface != 0)
                 .collect(),
             addresses: tables.addresses.all()?.into_iter().collect(),
+            flow_ports: flow_ports.filter(|(_, marks)| *marks != 0).collect(),
             listeners: tables.listeners.all()?.into_iter().collect(),
             access: access
                 .map(|(key, allowed)| Ok((guarded(key)?, allowed != 0)))
@@ -73,9 +75,11 @@ fn same_sort(one: &MapWrite, other: &MapWrite) -> bool {
 
 fn removes(write: &MapWrite) -> bool {
     match write {
-        MapWrite::Settings(_) | MapWrite::Nat(_) | MapWrite::Network(..) | MapWrite::Slot(..) => {
-            false
-        }
+        MapWrite::Settings(_)
+        | MapWrite::Nat(_)
+        | MapWrite::Network(..)
+        | MapWrite::FlowPorts(..)
+        | MapWrite::Slot(..) => false,
         MapWrite::Interface(_, value) => value.is_none(),
         MapWrite::Address(_, value) => value.is_none(),
         MapWrite::Listener(_, value) => value.is_none(),
@@ -103,6 +107,9 @@ fn write(tables: &Tables, writes: &[MapWrite]) -> Result<usize, Error> {
         To::Interface(..) => to!(interfaces, To::Interface(index, value) => (*index, *value)),
         To::Network(..) => to!(networks, To::Network(index, value) => (*index, Some(*value))),
         To::Address(..) => to!(addresses, To::Address(address, value) => (*address, *value)),
+        To::FlowPorts(..) => {
+            to!(flow_ports, To::FlowPorts(index, marks) => (*index, Some(*marks)))
+        }
         To::Listener(..) => to!(listeners, To::Listener(listener, value) => (*listener, *value)),
         To::Access(..) => to!(access, To::Access(route, net, value) => {
             (prefix(*route, *net), value.map(u32::from))

@@ -18,12 +18,13 @@ use gwpool_common::route::{
 };
 
 /// Every map of the object that outlives a daemon: these are pinned and adopted.
-pub const NAMES: [&str; 32] = [
+pub const NAMES: [&str; 33] = [
     "SETTINGS",
     "ADDRESSES",
     "NETWORKS",
     "INTERFACES",
     "NEXT_HOPS",
+    "FLOW_PORTS",
     "LISTENERS",
     "ROUTES",
     "ROUTE_NAMES",
@@ -65,6 +66,8 @@ pub struct Maps {
     pub interfaces: HashMap<MapData, u32, Interface>,
     /// Learned by the programs, freed by the sweep.
     pub next_hops: Array<MapData, NextHop>,
+    /// Bits, see [`gwpool_common::route::FlowPorts`].
+    pub flow_ports: Array<MapData, u64>,
     /// Route ids and port offsets.
     pub listeners: HashMap<MapData, Listener<V4>, Listening>,
     /// By id.
@@ -130,6 +133,7 @@ impl Maps {
             networks: typed(ebpf, "NETWORKS")?,
             interfaces: typed(ebpf, "INTERFACES")?,
             next_hops: typed(ebpf, "NEXT_HOPS")?,
+            flow_ports: typed(ebpf, "FLOW_PORTS")?,
             listeners: typed(ebpf, "LISTENERS")?,
             routes: typed(ebpf, "ROUTES")?,
             names: typed(ebpf, "ROUTE_NAMES")?,

@@ -46,6 +46,8 @@ pub struct Tables {
     pub networks: Named<u32, Network<V4>>,
     /// Own and peer addresses.
     pub addresses: Named<V4, Address>,
+    /// Which ports flows of routes may have.
+    pub flow_ports: Named<u32, u64>,
     /// Who listens where.
     pub listeners: Named<Listener<V4>, Listening>,
     /// Whom routes allow and deny.
@@ -71,6 +73,7 @@ impl Tables {
             interfaces: named("INTERFACES", &maps.interfaces)?,
             networks: named("NETWORKS", &maps.networks)?,
             addresses: named("ADDRESSES", &maps.addresses)?,
+            flow_ports: named("FLOW_PORTS", &maps.flow_ports)?,
             listeners: named("LISTENERS", &maps.listeners)?,
             access: named("ACCESS", &maps.access)?,
             routes: named("ROUTES", &maps.routes)?,

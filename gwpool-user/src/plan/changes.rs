@@ -1,6 +1,6 @@
 //! What is to be changed, map by map, and the one order in which it is written.
 //!
-//! Order is what keeps packets right meanwhile: what is named goes before what names it (backends, slots, access,
+//! Order is what keeps packets right meanwhile: what is named goes before what names it (ports, backends, slots, access,
 //! routes, listeners, translation), and away after it.
 #![forbid(unsafe_code)]
 
@@ -86,6 +86,8 @@ pub struct Changes {
     pub networks: Vec<(u32, Network<V4>)>,
     /// `ADDRESSES`.
     pub addresses: Entries<V4, Address>,
+    /// `FLOW_PORTS`.
+    pub flow_ports: Vec<(u32, u64)>,
     /// `LISTENERS`.
     pub listeners: Entries<Listener<V4>, Listening>,
     /// `ACCESS`.
@@ -111,6 +113,8 @@ impl Changes {
         };
         writes.extend(off.map(MapWrite::Nat));
         set(&mut writes, self.interfaces.set, MapWrite::Interface);
+        let flow_ports = self.flow_ports.into_iter();
+        writes.extend(flow_ports.map(|(index, marks)| MapWrite::FlowPorts(index, marks)));
         set(&mut writes, self.backends.set, MapWrite::Backend);
         let slots = self.slots.into_iter();
         writes.extend(slots.map(|(index, backend)| MapWrite::Slot(index, backend)));

@@ -143,7 +143,7 @@ fn assert_only(writes: &[MapWrite], before: &Image, after: &Image, name: &str) {
     let id = after.route_id(name).or(before.route_id(name));
     for write in writes {
         let about = match write {
-            MapWrite::Settings(_) | MapWrite::Slot(..) => id,
+            MapWrite::Settings(_) | MapWrite::FlowPorts(..) | MapWrite::Slot(..) => id,
             MapWrite::Listener(_, Some(listening)) => Some(listening.route),
             MapWrite::Listener(listener, None) => Some(before.listeners[listener].route),
             MapWrite::Access(route, ..) => Some(*route),

@@ -31,6 +31,8 @@ pub struct Image {
     pub networks: Vec<Network<V4>>,
     /// `ADDRESSES`.
     pub addresses: BTreeMap<V4, Address>,
+    /// `FLOW_PORTS`, those that are not zero.
+    pub flow_ports: BTreeMap<u32, u64>,
     /// `LISTENERS`.
     pub listeners: BTreeMap<Listener<V4>, Listening>,
     /// `ACCESS`, by route id and prefix: whether it is allowed.
@@ -65,6 +67,8 @@ pub enum MapWrite {
     Network(u32, Network<V4>),
     /// An address, or its removal.
     Address(V4, Option<Address>),
+    /// An entry of `FLOW_PORTS`.
+    FlowPorts(u32, u64),
     /// Who listens there, or its removal.
     Listener(Listener<V4>, Option<Listening>),
     /// A prefix of a route's `allow` or `deny`, or its removal.
@@ -88,6 +92,9 @@ impl Image {
             MapWrite::Interface(index, value) => set(&mut self.interfaces, index, value),
             MapWrite::Network(index, network) => self.set_network(*index as usize, *network),
             MapWrite::Address(address, value) => set(&mut self.addresses, address, value),
+            MapWrite::FlowPorts(index, marks) => {
+                self.flow_ports.insert(*index, *marks);
+            }
             MapWrite::Listener(listener, value) => set(&mut self.listeners, listener, value),
             MapWrite::Access(id, prefix, value) => set(&mut self.access, &(*id, *prefix), value),
             MapWrite::Route(id, value) => set_id(&mut self.routes, *id, value.as_ref()),

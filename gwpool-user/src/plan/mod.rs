@@ -15,6 +15,7 @@ pub mod diff;
 #[cfg(test)]
 mod edits;
 mod error;
+mod flow_ports;
 mod ground;
 mod hand;
 mod ids;

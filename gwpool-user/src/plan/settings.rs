@@ -14,7 +14,7 @@ pub fn wanted(
     plan: &Plan,
     host: &Host,
     links: &Links,
-    own: &[(V4, Address)],
+    addresses: &[(V4, Address)],
 ) -> Result<Settings, Error> {
     let hz = u64::from(if host.hz == 0 { Host::HZ } else { host.hz });
     let tick_shift = hz.next_power_of_two().trailing_zeros();
@@ -52,7 +52,8 @@ pub fn wanted(
         } else {
             0
         },
-        own: own_marks(installed, own),
+        own: marks(installed.own, addresses, Address::OWN),
+        known: marks(installed.known, addresses, Address::OWN | Address::PEER),
         ..undeclared(plan, links)?
     };
     if settings.port_low_count == 0 && settings.port_high_count == 0 {
@@ -64,10 +65,9 @@ pub fn wanted(
 }
 
 /// Marks stay: flows of an address that has moved on live on as long as packets come for it.
-fn own_marks(installed: &Settings, addresses: &[(V4, Address)]) -> [u32; 2] {
-    let mut marks = installed.own;
+fn marks(mut marks: [u32; 2], addresses: &[(V4, Address)], kinds: u32) -> [u32; 2] {
     for (address, what) in addresses {
-        if what.flags & Address::OWN != 0 {
+        if what.flags & kinds != 0 {
             let mark = Settings::mark(u32::from_be_bytes(*address));
             marks[mark as usize / 32] |= 1 << (mark % 32);
         }

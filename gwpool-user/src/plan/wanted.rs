@@ -15,7 +15,7 @@ use super::image::Image;
 use super::plan::{self, Balance, ListenAddress, Plan};
 use super::register::Register;
 use super::slots::{Free, stretch};
-use super::{runs, turns};
+use super::{flow_ports, runs, turns};
 use crate::host::Host;
 use gwpool_common::nat::Nat;
 use gwpool_common::net::V4;
@@ -339,6 +339,8 @@ impl<'a> Draft<'a> {
             limits.access,
             "gwpool.limits.access",
         )?;
+        let backends = &self.changes.backends.set;
+        self.changes.flow_ports = flow_ports::wanted(self.installed, &self.listeners, backends);
         self.changes.listeners = Entries::between(&self.installed.listeners, self.listeners);
         self.changes.access = Entries::between(&self.installed.access, self.access);
         let laid = self.laid;

@@ -10,7 +10,8 @@ use super::image::{Image, MapWrite};
 use super::plan::{Backend, Datapath, Limits, Network, Peer, Plan, Route};
 use super::slots::stretch;
 use crate::host::{Host, Link};
-use gwpool_common::route::Route as InMap;
+use gwpool_common::net::{Address, Port};
+use gwpool_common::route::{FlowPorts, Route as InMap};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
@@ -94,6 +95,7 @@ pub fn plan() -> Plan {
 
 /// Every state a packet could meet: whatever is named is there, and belongs to who names it.
 pub fn assert_consistent(image: &Image) {
+    assert_marked(image);
     for (listener, listening) in &image.listeners {
         let id = &listening.route;
         assert!(
@@ -119,6 +121,39 @@ pub fn assert_consistent(image: &Image) {
             );
         }
     }
+}
+
+/// Addresses that are asked for and ports that flows may get are marked before.
+fn assert_marked(image: &Image) {
+    for (address, what) in &image.addresses {
+        let (settings, low) = (&image.settings, u32::from_be_bytes(*address));
+        let owned = what.flags & Address::OWN == 0 || settings.may_own(low);
+        assert!(owned && settings.may_know(low), "{address:?} is not marked");
+    }
+    for (listener, listening) in &image.listeners {
+        let id = listening.route;
+        let known = marked(image, FlowPorts::Listens, listener.port, 0);
+        assert!(known, "{listener:?} is not marked");
+        let backends = image.backends.values();
+        for backend in backends.filter(|backend| backend.route == id) {
+            let known = marked(
+                image,
+                FlowPorts::Answers,
+                backend.port,
+                listening.port_offset,
+            );
+            assert!(known, "{backend:?} by {listener:?} is not marked");
+        }
+    }
+}
+
+/// The port so far behind this one is known to be one of flows.
+fn marked(image: &Image, which: FlowPorts, port: Port, offset: u16) -> bool {
+    let (index, bit) = which.place(u16::from_be_bytes(port).wrapping_add(offset));
+    image
+        .flow_ports
+        .get(&index)
+        .is_some_and(|marks| marks & bit != 0)
 }
 
 /// No packet reads this slot, nor did one before the last change.
