@@ -198,7 +198,7 @@ impl Settings {
         known: [0; 2],
     };
 
-    /// The place in `own` of the address whose low 32 bits these are: word and bit.
+    /// The place in `own` and `known` of the address whose low 32 bits these are: word and bit.
     #[inline(always)]
     pub const fn mark(address: u32) -> u32 {
         address.wrapping_mul(0x9e37_79b1) >> 26

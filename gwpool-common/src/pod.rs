@@ -3,7 +3,7 @@
 //! The padding claim is checked here: a type whose size is not the sum of its fields does not compile.
 
 use crate::answers::Answers;
-use crate::flow::{Embryo, Flow, FlowKey, FlowSet, Way};
+use crate::flow::{FlowSet, Way};
 use crate::fragment::{First, Fragmented};
 use crate::limits::Settings;
 use crate::nat::{End, Mapped, Mapping, Nat, Permission};
@@ -19,9 +19,6 @@ macro_rules! pod {
 }
 
 pod! {
-    FlowKey<V4> = 16;
-    Flow<V4> = 24;
-    Embryo<V4> = 32;
     FlowSet = 64;
     Way<V4> = 64;
     Address = 8;

@@ -1,7 +1,7 @@
 //! The pipeline's `Translation` in the kernel, as [`super::world`] is its `World`.
 
 use super::maps::*;
-use super::world::{Kernel, refused};
+use super::world::Kernel;
 use super::{bound, counts, desk, sockets};
 use aya_ebpf::bindings::{BPF_ANY, BPF_NOEXIST};
 use core::arch::asm;
@@ -12,6 +12,9 @@ use gwpool_ebpf::family::Ipv4;
 use gwpool_ebpf::mapping::Kept;
 use gwpool_ebpf::translation::{Socket, Translation};
 use gwpool_ebpf::world::{Refused, Step};
+
+/// The errno of a key that is taken, as the map helpers return it.
+const EEXIST: i32 = -17;
 
 impl Translation<Ipv4> for Kernel {
     #[inline(always)]
@@ -27,7 +30,11 @@ impl Translation<Ipv4> for Kernel {
 
     #[inline(always)]
     fn map(&mut self, end: &End<V4>, mapping: &Mapping<V4>) -> Result<(), Refused> {
-        refused(MAPPINGS.insert(end, mapping, BPF_NOEXIST as u64))
+        let inserted = MAPPINGS.insert(end, mapping, BPF_NOEXIST as u64);
+        inserted.map_err(|errno| match errno {
+            EEXIST => Refused::Taken,
+            _ => Refused::Full,
+        })
     }
 
     #[inline(always)]

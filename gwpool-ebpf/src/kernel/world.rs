@@ -23,9 +23,6 @@ use gwpool_ebpf::opening::Opening;
 use gwpool_ebpf::packet::Packet;
 use gwpool_ebpf::world::{Lookup, Refused, Side, Step, Task, Way, World};
 
-/// The errno of a key that is taken, as the map helpers return it.
-const EEXIST: i32 = -17;
-
 /// What stands for settings that no daemon has written: the verifier does not know that the array has its entry.
 static NONE: Settings = Settings::NONE;
 /// The same of translation.
@@ -78,18 +75,6 @@ pub fn tick(settings: &Settings) -> u16 {
     }
     // SAFETY: takes nothing, reads a counter.
     (unsafe { bpf_jiffies64() } >> (settings.tick_shift & 63)) as u16
-}
-
-/// Inserts; the key must be new.
-#[inline(always)]
-pub fn refused(result: Result<(), i32>) -> Result<(), Refused> {
-    result.map_err(|errno| {
-        if errno == EEXIST {
-            Refused::Taken
-        } else {
-            Refused::Full
-        }
-    })
 }
 
 impl World<Ipv4> for Kernel {

@@ -48,8 +48,8 @@ impl Instance {
             }
         };
         let connections = conntrack::translated(&table);
-        let networks = &self.image.networks;
-        let inherited = self.datapath.inherit(&connections, &nat, networks)?;
+        let (networks, flows) = (&self.image.networks, self.plan.limits.flows);
+        let inherited = self.datapath.inherit(&connections, &nat, networks, flows)?;
         if inherited != Inherited::default() {
             info!(
                 "going on with what the kernel has translated: {} flow(s) of inside hosts; {} connection(s) stay the \

@@ -29,13 +29,15 @@ pub struct Inherited {
 }
 
 impl Datapath {
-    /// Enters these connections.
+    /// Enters these connections. `flows`: as many as there may be.
     pub fn inherit(
         &mut self,
         connections: &[Connection],
         nat: &Nat<V4>,
         networks: &[Network<V4>],
+        flows: u32,
     ) -> Result<Inherited, Error> {
+        let most = 2 * u64::from(flows);
         let now = self.tick()?;
         let mut inherited = Inherited::default();
         for connection in connections {
@@ -52,7 +54,7 @@ impl Datapath {
                 let (key, flow) = flow(connection, now);
                 let (back, answer) = pair::backend_side(&key, &flow);
                 let tier = &self.flows.established;
-                if !(tier.insert(&back, &answer)? && tier.insert(&key, &flow)?) {
+                if !(tier.insert(&back, &answer, most)? && tier.insert(&key, &flow, most)?) {
                     let full = io::Error::from(io::ErrorKind::StorageFull);
                     return Err(failed("ESTABLISHED", MapError::IoError(full)));
                 }

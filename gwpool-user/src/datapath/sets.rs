@@ -126,14 +126,18 @@ impl Sets {
         entries.try_for_each(|(key, _)| self.remove(&key))
     }
 
-    /// Puts an established flow in, before there is a program that does: nobody waits for anybody's lock. False: no set
-    /// that it may lie in has room. One that is there stays.
+    /// Puts an established flow in, before there is a program that does: nobody waits for anybody's lock. False: there
+    /// are `most` entries, or no set that it may lie in has room. One that is there stays.
     ///
     /// # Errors
     /// As of [`Sets::get`].
-    pub fn insert(&self, key: &FlowKey<V4>, flow: &Flow<V4>) -> Result<bool, Error> {
+    pub fn insert(&self, key: &FlowKey<V4>, flow: &Flow<V4>, most: u64) -> Result<bool, Error> {
         if self.find(key)?.is_some() {
             return Ok(true);
+        }
+        let counted = self.counted();
+        if counted.is_some_and(|entries| entries.load(Ordering::Relaxed) >= most) {
+            return Ok(false);
         }
         let (home, tag) = self.place(key)?;
         let (mut set, mut step) = (home, 0);
@@ -155,7 +159,7 @@ impl Sets {
                     let away = self.away(home);
                     away.fetch_add(gone(away.load(Ordering::Relaxed), step), Ordering::Relaxed);
                 }
-                if let Some(entries) = self.counted() {
+                if let Some(entries) = counted {
                     entries.fetch_add(1, Ordering::Relaxed);
                 }
                 self.label(set, way).store(tag, Ordering::Release);
@@ -173,6 +177,9 @@ impl Sets {
         for _ in 0..=last.min(FOLLOWING) {
             let mut ways = (0..WAYS).filter_map(|way| {
                 let label = self.label(set, way);
+                if label.load(Ordering::Relaxed) != tag {
+                    return None;
+                }
                 let entry = self.read(set, way)?;
                 (words(&entry.key) == words(key)).then_some(Found {
                     embryo: entry.embryo,

@@ -12,7 +12,6 @@ use super::halves::{Halves, Joined, Marks, Name, Part, ends};
 use super::loader::Datapath;
 use super::release::{Release, Released, Walked};
 use crate::plan::{Image, Plan, diff};
-use aya::maps::MapError;
 use gwpool_common::flow::{Flow, FlowKey};
 use gwpool_common::net::{NextHop, V4};
 use gwpool_ebpf::lifetime::age;
@@ -197,7 +196,11 @@ impl Sweep {
         let over: BTreeSet<u32> = unnamed.intersection(&self.next_hops).copied().collect();
         for index in &over {
             let freed = datapath.maps.next_hops.set(*index, NextHop::default(), 0);
-            freed.map_err(|source| failed("NEXT_HOPS", source))?;
+            freed.map_err(|source| Error::Map {
+                map: "NEXT_HOPS",
+                what: "the sweep cannot use it".to_owned(),
+                source,
+            })?;
         }
         self.next_hops = &unnamed - &over;
         Ok(over.len() as u64)
@@ -289,23 +292,21 @@ fn established(datapath: &Datapath, key: &FlowKey<V4>) -> Result<Option<Flow<V4>
 
 /// Removes a flow that has not moved; false if it has, or a new one has its key. Backend side first: without it
 /// nothing comes back, while a client's packet still finds its way to the end.
-fn remove(datapath: &mut Datapath, key: &FlowKey<V4>, marks: Marks) -> Result<bool, Error> {
+fn remove(datapath: &Datapath, key: &FlowKey<V4>, marks: Marks) -> Result<bool, Error> {
     let Some(client) = established(datapath, key)?.filter(|half| Some(half.seen) == marks.0) else {
         return Ok(false);
     };
+    let tier = &datapath.flows.established;
     if marks.1.is_some() {
-        datapath
-            .flows
-            .established
-            .remove(&mate(key.protocol, &client.rewrite))?;
+        tier.remove(&mate(key.protocol, &client.rewrite))?;
     }
-    datapath.flows.established.remove(key)?;
+    tier.remove(key)?;
     Ok(true)
 }
 
 /// Backend side halves whose client side is gone: their own keys only another walk tells.
 async fn remove_strays(
-    datapath: &mut Datapath,
+    datapath: &Datapath,
     strays: &BTreeSet<Name>,
     timers: &Timers,
     now: u16,
@@ -322,15 +323,7 @@ async fn remove_strays(
             keys.push(*key);
         }
     };
-    datapath.flows.established.each(see).await;
-    keys.iter()
-        .try_for_each(|key| datapath.flows.established.remove(key))
-}
-
-fn failed(map: &'static str, source: MapError) -> Error {
-    Error::Map {
-        map,
-        what: "the sweep cannot use it".to_owned(),
-        source,
-    }
+    let tier = &datapath.flows.established;
+    tier.each(see).await;
+    keys.iter().try_for_each(|key| tier.remove(key))
 }
